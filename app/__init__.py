@@ -1,0 +1,1 @@
+"""综治E通: matters come in from phones, go to the unit that must act, and come back as outcomes."""

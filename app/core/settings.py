@@ -1,0 +1,164 @@
+"""Settings of one process: read once from ETONG_* (and .env, *_FILE), frozen, passed in."""
+
+import os
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Role = Literal["api", "relay", "pump", "jobs"]
+ALL_ROLES: tuple[Role, ...] = ("api", "relay", "pump", "jobs")
+MIB = 1024 * 1024
+
+
+def _split(value: object) -> object:
+    """Lists are comma-separated: people write `a,b` in an environment, not JSON."""
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    return value
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatabaseSettings(_Group):
+    url: SecretStr = SecretStr("")
+    direct_url: SecretStr = SecretStr("")
+    """For LISTEN and migrations where `url` goes through a pooler; empty: `url`."""
+    pool_size: int = Field(default=20, ge=1, le=500)
+    pool_timeout_s: float = Field(default=2.0, gt=0, le=60)
+    prepare_threshold: int | None = 5
+    """None behind a pooler that can't keep prepared statements."""
+
+
+class StoreSettings(_Group):
+    endpoint_url: str = ""
+    bucket: str = "etong-media"
+    access_key: SecretStr = SecretStr("")
+    secret_key: SecretStr = SecretStr("")
+    region: str = "us-east-1"
+    addressing: Literal["path", "virtual"] = "path"
+    public_url: str = ""
+    deadline_s: float = Field(default=10.0, gt=0, le=300)
+
+
+class WakeupSettings(_Group):
+    url: str = ""
+    poll_s: float = Field(default=10.0, gt=0, le=60)
+
+
+class TerminalSettings(_Group):
+    binding: Literal["open", "approve"] = "open"
+
+
+class WebhookSettings(_Group):
+    allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+
+    @field_validator("allowed_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        parts = _split(value)
+        return tuple(ip_network(str(item)) for item in parts) if isinstance(parts, list) else value
+
+
+class TokenSettings(_Group):
+    access_s: int = Field(default=900, ge=30, le=900)
+    refresh_s: int = Field(default=30 * 86400, ge=3600, le=180 * 86400)
+    lock_after: int = Field(default=5, ge=3, le=20)
+    lock_s: int = Field(default=900, ge=60, le=86400)
+
+
+class IntakeSettings(_Group):
+    """Limits of one request (3-protocols M3); bytes unless named otherwise."""
+
+    request_bytes: int = Field(default=256 * MIB, ge=MIB)
+    video_bytes: int = Field(default=200 * MIB, ge=MIB)
+    picture_bytes: int = Field(default=25 * MIB, ge=1024)
+    meta_bytes: int = Field(default=64 * 1024, ge=1024)
+    files: int = Field(default=12, ge=1, le=100)
+    parts: int = Field(default=32, ge=2, le=200)
+    headers_per_part: int = Field(default=8, ge=2, le=32)
+    header_bytes: int = Field(default=4096, ge=256)
+    boundary_bytes: int = Field(default=70, ge=16, le=200)
+    slack_bytes: int = Field(default=1024, ge=64)
+    json_bytes: int = Field(default=MIB, ge=1024)
+    part_bytes: int = Field(default=8 * MIB, ge=5 * MIB)
+    idle_s: float = Field(default=60.0, gt=0)
+    link_s: int = Field(default=300, ge=10, le=300)
+
+
+class Settings(BaseSettings):
+    """`Settings()` reads the environment; tests build it with keywords. Frozen."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ETONG_", env_nested_delimiter="__", env_file=".env", frozen=True, extra="ignore"
+    )
+
+    home: Path = Path(".etong")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    public_url: str = ""
+    timezone: str = "Asia/Shanghai"
+    embedded: bool = False
+    """True only when this process keeps its own database and store (`etong run`)."""
+    demo_password: SecretStr = SecretStr("Etong-demo-1")
+    secret_key: SecretStr = SecretStr("")
+    """Root of every derived key: tokens, cursors, file links, field encryption. ≥ 32 characters."""
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    rate_burst: int = Field(default=100, ge=1)
+    rate_per_s: float = Field(default=20.0, gt=0)
+
+    database: DatabaseSettings = DatabaseSettings()
+    store: StoreSettings = StoreSettings()
+    wakeups: WakeupSettings = WakeupSettings()
+    terminals: TerminalSettings = TerminalSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    tokens: TokenSettings = TokenSettings()
+    intake: IntakeSettings = IntakeSettings()
+
+    _lists = field_validator("trusted_proxies", "cors_origins", mode="before")(_split)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        ZoneInfo(value)
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, values: Any) -> Any:  # noqa: ANN401 - raw input of any shape
+        return _with_files(values, os.environ) if isinstance(values, Mapping) else values
+
+    @model_validator(mode="after")
+    def _real_secrets(self) -> Self:
+        key = self.secret_key.get_secret_value()
+        if key and len(key) < 32:  # noqa: PLR2004 - said in the message
+            raise ValueError("ETONG_SECRET_KEY must have at least 32 characters")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+def _with_files(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """`ETONG_A__B_FILE=/path` fills `a.b` with the file's text, where `a.b` is not given itself."""
+    filled: dict[str, Any] = {
+        k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()
+    }
+    for name, path in environ.items():
+        if not (name.startswith("ETONG_") and name.endswith("_FILE")):
+            continue
+        *groups, field = name.removeprefix("ETONG_").removesuffix("_FILE").lower().split("__")
+        target = filled
+        for group in groups:
+            target = target.setdefault(group, {})
+        target.setdefault(field, Path(path).read_text(encoding="utf-8").strip())
+    return filled
