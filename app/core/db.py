@@ -1,0 +1,95 @@
+"""PostgreSQL through SQLAlchemy: model base, naming convention, engine, sessions."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+import orjson
+import uuid_utils.compat
+from sqlalchemy import BigInteger, DateTime, LargeBinary, MetaData, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.orm import DeclarativeBase
+
+from app.core.settings import DatabaseSettings
+
+Json = dict[str, Any]
+
+NAMES = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Model(DeclarativeBase):
+    """Base of every table; `app.tables` imports them all so that the metadata is whole."""
+
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: Text,
+        int: BigInteger,
+        bytes: LargeBinary,
+        datetime: DateTime(timezone=True),
+        UUID: Uuid,
+        Json: JSONB,
+        list[Any]: JSONB,
+    }
+
+
+def new_id() -> UUID:
+    """A fresh UUIDv7: random, and near its neighbours in an index."""
+    return uuid_utils.compat.uuid7()
+
+
+class Sessions:
+    """The process's door to the database. `read()` never commits, `begin()` commits once."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self._make = async_sessionmaker(engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncSession]:
+        """One transaction for writing: committed at the end, rolled back on any error."""
+        async with self._make() as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """A short session for questions; whatever it did is rolled back."""
+        async with self._make() as session:
+            yield session
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def make_engine(settings: DatabaseSettings) -> AsyncEngine:
+    """An engine whose waiters give up after `pool_timeout_s` (the caller answers 503)."""
+    return create_async_engine(
+        settings.url.get_secret_value(),
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.pool_timeout_s,
+        # pinging costs a round trip a request; a dead connection is replaced by its first user
+        pool_pre_ping=False,
+        pool_use_lifo=True,
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+        connect_args={
+            "prepare_threshold": settings.prepare_threshold,
+            "connect_timeout": 5,
+            "application_name": "etong",
+            "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60000",
+        },
+    )

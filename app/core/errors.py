@@ -1,0 +1,177 @@
+"""Problem: every expected refusal is a class with a status, a stable code and both languages."""
+
+from typing import Any, ClassVar, Literal
+
+Language = Literal["zh-CN", "en"]
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
+    """A refusal. Keyword arguments fill the texts and appear as extension members.
+
+    `class IncidentNotFound(Problem, status=404, code="incident-not-found", zh="…", en="…")`.
+    `code` is for programs and never changes; the texts are for people. Source: RFC 9457.
+    """
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    zh: ClassVar[str]
+    en: ClassVar[str]
+    registry: ClassVar[dict[str, type["Problem"]]] = {}
+
+    def __init_subclass__(cls, *, status: int, code: str, zh: str, en: str) -> None:
+        super().__init_subclass__()
+        if code in Problem.registry:
+            raise TypeError(f"problem code {code!r} is taken by {Problem.registry[code].__name__}")
+        cls.status, cls.code, cls.zh, cls.en = status, code, zh, en
+        Problem.registry[code] = cls
+
+    def __init__(self, *, headers: dict[str, str] | None = None, **members: Any) -> None:  # noqa: ANN401 - extension members of any JSON shape
+        super().__init__(self.code)
+        self.headers = headers or {}
+        self.members = members
+
+    @property
+    def title(self) -> str:
+        return self.code.replace("-", " ").capitalize()
+
+    def detail(self, language: Language) -> str:
+        template = self.zh if language == "zh-CN" else self.en
+        return template.format(**self.members) if "{" in template else template
+
+
+class ValidationFailed(
+    Problem,
+    status=422,
+    code="validation-failed",
+    zh="提交的内容有误，请按 errors 逐项改正",
+    en="The content has mistakes; errors lists each",
+): ...
+
+
+class MalformedJson(
+    Problem,
+    status=400,
+    code="malformed-json",
+    zh="请求正文不是有效的 UTF-8 JSON",
+    en="The request body is not valid UTF-8 JSON",
+): ...
+
+
+class NotFound(
+    Problem, status=404, code="not-found", zh="没有找到所请求的内容", en="Nothing found here"
+): ...
+
+
+class MethodNotAllowed(
+    Problem,
+    status=405,
+    code="method-not-allowed",
+    zh="此地址不支持该请求方法",
+    en="This address does not support the method",
+): ...
+
+
+class Unauthenticated(
+    Problem,
+    status=401,
+    code="unauthenticated",
+    zh="请先登录",
+    en="Please sign in first",
+):
+    def __init__(self, **members: Any) -> None:  # noqa: ANN401 - as Problem
+        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="etong"'}, **members)
+
+
+class Forbidden(
+    Problem,
+    status=403,
+    code="forbidden",
+    zh="您没有进行此操作的权限",
+    en="You do not have the right to do this",
+): ...
+
+
+class PayloadTooLarge(
+    Problem,
+    status=413,
+    code="payload-too-large",
+    zh="请求内容超过上限 {limit} 字节",
+    en="The request is larger than {limit} bytes",
+): ...
+
+
+class UnsupportedMediaType(
+    Problem,
+    status=415,
+    code="unsupported-media-type",
+    zh="不支持这种内容类型",
+    en="This content type is not supported",
+): ...
+
+
+class RevisionRequired(
+    Problem,
+    status=428,
+    code="revision-required",
+    zh="请带上您看到的版本号（revision 或 If-Match）",
+    en="Say which revision you saw (revision or If-Match)",
+): ...
+
+
+class RevisionStale(
+    Problem,
+    status=412,
+    code="revision-stale",
+    zh="内容已被更新，请刷新后再操作",
+    en="The object has changed meanwhile; refresh and try again",
+): ...
+
+
+class CursorInvalid(
+    Problem,
+    status=400,
+    code="cursor-invalid",
+    zh="分页游标无效，请从第一页重新开始",
+    en="The cursor is not valid; start from the first page",
+): ...
+
+
+class TooManyRequests(
+    Problem,
+    status=429,
+    code="too-many-requests",
+    zh="请求过于频繁，请稍后再试",
+    en="Too many requests; try again later",
+): ...
+
+
+class Unavailable(
+    Problem,
+    status=503,
+    code="unavailable",
+    zh="服务暂时不可用，请稍后重试",
+    en="The service is unavailable for the moment; try again",
+): ...
+
+
+class OutcomeUnknown(
+    Problem,
+    status=503,
+    code="outcome-unknown",
+    zh="无法确认是否已保存，请原样重发一次",
+    en="It is not known whether this was stored; send it again unchanged",
+): ...
+
+
+class HttpRefused(
+    Problem, status=400, code="bad-request", zh="请求无法处理", en="The request can't be processed"
+): ...
+
+
+class InternalError(
+    Problem,
+    status=500,
+    code="internal-error",
+    zh="服务器内部错误，已记录",
+    en="Internal error; it has been recorded",
+): ...

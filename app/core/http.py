@@ -1,0 +1,159 @@
+"""HTTP's edge: the one renderer of refusals, OpenAPI's refusals, the transaction of a request."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import orjson
+import structlog
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.exceptions import HTTPException
+
+from app.core import errors
+from app.core.errors import Language, Problem
+from app.core.resources import Resources
+from app.core.validation import explain
+
+PROBLEM_JSON = "application/problem+json"
+RETRY_AFTER_S = "2"
+
+log = structlog.get_logger()
+
+_BY_STATUS: dict[int, type[Problem]] = {
+    401: errors.Unauthenticated,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    415: errors.UnsupportedMediaType,
+    429: errors.TooManyRequests,
+    503: errors.Unavailable,
+}
+
+
+def resources_of(request: Request) -> Resources:
+    resources: Resources = request.app.state.resources
+    return resources
+
+
+TheResources = Annotated[Resources, Depends(resources_of)]
+
+
+async def begin(resources: TheResources) -> AsyncIterator[AsyncSession]:
+    """One transaction a request, committed before the answer leaves: a 201 means stored."""
+    async with resources.sessions.read() as session:
+        yield session
+        try:
+            await session.commit()
+        except OperationalError as lost:
+            # COMMIT was sent and its answer never came: only a repeat can tell
+            raise errors.OutcomeUnknown(headers={"Retry-After": RETRY_AFTER_S}) from lost
+
+
+async def reading(resources: TheResources) -> AsyncIterator[AsyncSession]:
+    """A session for questions: nothing it did is kept."""
+    async with resources.sessions.read() as session:
+        yield session
+
+
+Transaction = Annotated[AsyncSession, Depends(begin, scope="function")]
+Reading = Annotated[AsyncSession, Depends(reading, scope="function")]
+
+
+def language_of(request: Request) -> Language:
+    """English only where it is asked for first; everybody else is answered in Chinese."""
+    wanted = request.headers.get("accept-language", "").strip().lower()
+    return "en" if wanted.startswith("en") else "zh-CN"
+
+
+def request_id_of(request: Request) -> str:
+    return str(request.scope.get("state", {}).get("request_id", ""))
+
+
+def render(request: Request, problem: Problem) -> Response:
+    """RFC 9457. Extension members never override the standard ones."""
+    body = {
+        **problem.members,
+        "type": f"/problems/{problem.code}",
+        "title": problem.title,
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail(language_of(request)),
+        "instance": f"urn:request:{request_id_of(request)}",
+    }
+    return Response(
+        orjson.dumps(body, default=str),
+        status_code=problem.status,
+        media_type=PROBLEM_JSON,
+        headers={"Content-Language": language_of(request), **problem.headers},
+    )
+
+
+def problems(*classes: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """`responses=problems(IncidentNotFound, …)`: what a route refuses, for OpenAPI."""
+    by_status: dict[int | str, dict[str, Any]] = {}
+    for problem in classes:
+        entry = by_status.setdefault(
+            problem.status,
+            {
+                "description": "",
+                "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            },
+        )
+        codes = entry.setdefault("x-codes", [])
+        codes.append(problem.code)
+        entry["description"] = " · ".join(f"`{code}`" for code in codes)
+    return by_status
+
+
+async def _on_problem(request: Request, problem: Exception) -> Response:
+    if not isinstance(problem, Problem):
+        raise problem
+    log.info("refused", code=problem.code, status=problem.status)
+    return render(request, problem)
+
+
+async def _on_invalid(request: Request, invalid: Exception) -> Response:
+    if not isinstance(invalid, RequestValidationError):
+        raise invalid
+    found = invalid.errors()
+    if any(error["type"] == "json_invalid" for error in found):
+        return render(request, errors.MalformedJson())
+    return render(request, errors.ValidationFailed(errors=explain(found, language_of(request))))
+
+
+async def _on_http(request: Request, refused: Exception) -> Response:
+    if not isinstance(refused, HTTPException):
+        raise refused
+    kind = _BY_STATUS.get(refused.status_code, errors.HttpRefused)
+    problem = kind()
+    problem.headers = {**problem.headers, **(refused.headers or {})}
+    return render(request, problem)
+
+
+async def _on_database(request: Request, failure: Exception) -> Response:
+    if isinstance(failure, DBAPIError) and not _connection_lost(failure):
+        return await _on_bug(request, failure)
+    log.warning("database_unavailable", error=type(failure).__name__)
+    return render(request, errors.Unavailable(headers={"Retry-After": RETRY_AFTER_S}))
+
+
+def _connection_lost(failure: DBAPIError) -> bool:
+    return failure.connection_invalidated or isinstance(failure, OperationalError | InterfaceError)
+
+
+async def _on_bug(request: Request, bug: Exception) -> Response:
+    log.error("bug", exc_info=bug, path=request.url.path)
+    return render(request, errors.InternalError())
+
+
+def install_errors(app: FastAPI) -> None:
+    """Every refusal, the framework's own included, leaves as problem+json."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(DBAPIError, _on_database)
+    app.add_exception_handler(PoolTimeout, _on_database)
+    app.add_exception_handler(Exception, _on_bug)

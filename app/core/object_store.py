@@ -1,0 +1,58 @@
+"""The door to S3: what the product asks of an object store, the real one and the double."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+class StoreUnavailable(Exception):  # noqa: N818 - names the fact
+    """The store refused, failed or did not answer within its deadline."""
+
+
+class ObjectMissing(Exception):  # noqa: N818 - names the fact
+    """There is no object under this key."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    key: str
+    size: int
+    modified_at: datetime
+
+
+class ObjectStore(Protocol):
+    """Keys are ASCII. Every method raises StoreUnavailable when the store can't be asked."""
+
+    async def prepare(self) -> None:
+        """Make the bucket if it is not there, with its lifecycle where supported."""
+
+    async def put(self, key: str, body: bytes, content_type: str) -> None: ...
+
+    async def start_parts(self, key: str, content_type: str) -> str:
+        """Begin a multipart upload; returns its id."""
+        ...
+
+    async def put_part(self, key: str, upload_id: str, number: int, body: bytes) -> str:
+        """Part numbers start at 1; every part but the last has at least 5 MiB. Returns the ETag."""
+        ...
+
+    async def complete_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None: ...
+
+    async def abort_parts(self, key: str, upload_id: str) -> None:
+        """Forget the parts; an unknown upload is fine."""
+
+    async def size(self, key: str) -> int:
+        """Bytes stored under the key (HEAD). Raises ObjectMissing."""
+        ...
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Chunks of bytes [start, end). Raises ObjectMissing on the first chunk."""
+        ...
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete; a missing key is fine."""
+
+    def list(self, prefix: str) -> AsyncIterator[StoredObject]: ...
+
+    async def close(self) -> None: ...

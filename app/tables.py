@@ -1,0 +1,8 @@
+"""Imports every models.py, so that the metadata is whole for Alembic and the tests."""
+
+from app.core.audit import AuditEntry
+from app.core.db import Model
+from app.core.events import OutboxRow
+
+metadata = Model.metadata
+TABLES = (AuditEntry, OutboxRow)
