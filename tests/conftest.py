@@ -1,4 +1,4 @@
-"""The real PostgreSQL, one migrated database a run, a session that forgets, doubles at the doors."""
+"""The real PostgreSQL, one database a run, a session that rolls back, doubles at the doors."""
 
 import os
 import uuid
@@ -27,9 +27,9 @@ NOON = datetime(2026, 3, 11, 4, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
-def server_url() -> Iterator[str]:
+def server_url() -> str:
     """A PostgreSQL server: the one given, else an embedded one of our own."""
-    yield os.environ["ETONG_TEST_DATABASE_URL"]
+    return os.environ["ETONG_TEST_DATABASE_URL"]
 
 
 @pytest.fixture(scope="session")
