@@ -39,6 +39,9 @@ class Caller:
     """Own grids of a grid worker."""
     expires_at: datetime
     """When the access token ends; a stream ends with it."""
+    username: str = ""
+    """The platform's code for client credentials."""
+    must_change_password: bool = False
 
     @cached_property
     def permissions(self) -> frozenset[Permission]:

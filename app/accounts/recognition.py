@@ -1,0 +1,173 @@
+"""Who stands behind an access token: one statement, kept for two seconds."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, and_, case, func, null, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts.access_tokens import AccessClaims
+from app.accounts.caller import Caller, Holding
+from app.accounts.errors import SessionEnded
+from app.accounts.models import (
+    LoginSession,
+    Person,
+    PersonGrid,
+    Platform,
+    RoleHolding,
+    Terminal,
+    Unit,
+)
+from app.accounts.permissions import Role
+from app.core.resources import Resources
+
+KEPT_FOR = timedelta(seconds=2)
+"""How long a revocation made by another process may go unnoticed here."""
+_MOST = 20_000
+
+
+class CallerCache:
+    """Callers by session. Get it with `resources.the(CallerCache)`."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._clock = resources.clock
+        self._kept: dict[UUID, tuple[datetime, Caller]] = {}
+        self.generation = 0
+
+    def get(self, session_id: UUID) -> Caller | None:
+        kept = self._kept.get(session_id)
+        if kept is None or not kept[0] > self._clock.now():
+            return None
+        return kept[1]
+
+    def put(self, caller: Caller, generation: int) -> None:
+        """Keep what was read in `generation`; ignored if something was revoked since."""
+        if generation != self.generation:
+            return
+        if len(self._kept) >= _MOST:
+            self._kept.clear()
+        self._kept[caller.session_id] = (self._clock.now() + KEPT_FOR, caller)
+
+    def clear(self) -> None:
+        """Called after the commit of every change of rights: the next request reads anew."""
+        self.generation += 1
+        self._kept.clear()
+
+
+async def recognise(resources: Resources, claims: AccessClaims) -> Caller:
+    """The caller of a valid access token; holds no connection afterwards. Raises SessionEnded."""
+    cache = resources.the(CallerCache)
+    caller = cache.get(claims.session_id)
+    if caller is None:
+        generation = cache.generation
+        async with resources.sessions.read() as session:
+            caller = await load_caller(session, claims.session_id, resources.clock.now())
+        cache.put(caller, generation)
+    if caller.id != claims.subject:
+        raise SessionEnded
+    return replace(caller, expires_at=claims.expires_at)
+
+
+async def still_recognised(resources: Resources, caller: Caller) -> bool:
+    """Whether a long-lived stream may go on: token not over, session not ended (P7)."""
+    if caller.expires_at <= resources.clock.now():
+        return False
+    claims = AccessClaims(caller.id, caller.session_id, caller.kind, caller.expires_at)
+    try:
+        await recognise(resources, claims)
+    except SessionEnded:
+        return False
+    return True
+
+
+async def load_caller(session: AsyncSession, session_id: UUID, now: datetime) -> Caller:
+    """Fresh from the tables; `expires_at` is the session's. Raises SessionEnded."""
+    row = (await session.execute(_question(session_id))).one_or_none()
+    if row is None or not _alive(row, now):
+        raise SessionEnded
+    person_id: UUID | None = row.person_id
+    return Caller(
+        id=person_id or row.platform_id,
+        name=row.name,
+        username=row.username,
+        kind="person" if person_id else "platform",
+        session_id=session_id,
+        terminal_id=row.terminal_id,
+        holdings=tuple(_holding(held) for held in row.holdings or ()),
+        grid_codes=frozenset(row.grids or ()),
+        expires_at=row.expires_at,
+        must_change_password=bool(row.must_change_password),
+    )
+
+
+def _alive(row: Row[Any], now: datetime) -> bool:
+    return (
+        row.revoked_at is None
+        and row.expires_at > now
+        and row.state == "active"
+        and (row.terminal_id is None or row.terminal_state == "active")
+    )
+
+
+def _holding(held: dict[str, Any]) -> Holding:
+    return Holding(
+        role=Role(held["role"]),
+        unit_id=UUID(held["unit_id"]),
+        unit_code=held["code"],
+        unit_name=held["name"],
+        level=held["level"],
+        kind=held["kind"],
+        area_code=held["area_code"],
+    )
+
+
+def _unit_facts(role: Any) -> Any:  # noqa: ANN401 - SQL expressions
+    return func.jsonb_agg(
+        func.jsonb_build_object(
+            "role", role, "unit_id", Unit.id, "code", Unit.code, "name", Unit.name,
+            "level", Unit.level, "kind", Unit.kind, "area_code", Unit.area_code,
+        )
+    )  # fmt: skip
+
+
+def _question(session_id: UUID) -> Select[*tuple[Any, ...]]:
+    """Roles in units that were switched off do not count."""
+    held = (
+        select(_unit_facts(RoleHolding.role))
+        .join(Unit, and_(Unit.id == RoleHolding.unit_id, Unit.active))
+        .where(RoleHolding.person_id == LoginSession.person_id)
+        .scalar_subquery()
+    )
+    platform_held = (
+        select(_unit_facts(Role.PLATFORM.value))
+        .where(Unit.id == Platform.unit_id, Unit.active)
+        .scalar_subquery()
+    )
+    grids = (
+        select(func.jsonb_agg(PersonGrid.grid_code))
+        .where(PersonGrid.person_id == LoginSession.person_id)
+        .scalar_subquery()
+    )
+    is_person = LoginSession.person_id.is_not(null())
+    return (
+        select(
+            LoginSession.person_id,
+            LoginSession.platform_id,
+            LoginSession.terminal_id,
+            LoginSession.expires_at,
+            LoginSession.revoked_at,
+            Person.must_change_password,
+            Terminal.state.label("terminal_state"),
+            func.coalesce(Person.name, Platform.name).label("name"),
+            func.coalesce(Person.username, Platform.code).label("username"),
+            func.coalesce(Person.state, Platform.state).label("state"),
+            case((is_person, held), else_=platform_held).label("holdings"),
+            grids.label("grids"),
+        )
+        .outerjoin(Person, Person.id == LoginSession.person_id)
+        .outerjoin(Platform, Platform.id == LoginSession.platform_id)
+        .outerjoin(Terminal, Terminal.id == LoginSession.terminal_id)
+        .where(LoginSession.id == session_id)
+    )
