@@ -1,8 +1,17 @@
 """Problem: every expected refusal is a class with a status, a stable code and both languages."""
 
+import json
 from typing import Any, ClassVar, Literal
 
+import orjson
+
+PROBLEM_JSON = "application/problem+json"
 Language = Literal["zh-CN", "en"]
+
+
+def language_asked(accept_language: str) -> Language:
+    """English only where it is asked for first; everybody else is answered in Chinese."""
+    return "en" if accept_language.strip().lower().startswith("en") else "zh-CN"
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
@@ -12,7 +21,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     `code` is for programs and never changes; the texts are for people. Source: RFC 9457.
     """
 
-    status: ClassVar[int]
+    status: int
     code: ClassVar[str]
     zh: ClassVar[str]
     en: ClassVar[str]
@@ -37,6 +46,23 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     def detail(self, language: Language) -> str:
         template = self.zh if language == "zh-CN" else self.en
         return template.format(**self.members) if "{" in template else template
+
+    def document(self, language: Language, request_id: str) -> bytes:
+        """The answer's body. Extension members never override the standard ones."""
+        body = {
+            **self.members,
+            "type": f"/problems/{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail(language),
+            "instance": f"urn:request:{request_id}",
+        }
+        try:
+            return orjson.dumps(body, default=str)
+        except TypeError:
+            # a client's own text with half a surrogate pair: only \u escapes can carry it
+            return json.dumps(body, default=str).encode()
 
 
 class ValidationFailed(
@@ -95,8 +121,18 @@ class PayloadTooLarge(
     Problem,
     status=413,
     code="payload-too-large",
-    zh="请求内容超过上限 {limit} 字节",
-    en="The request is larger than {limit} bytes",
+    zh="请求内容过大，超过上限",
+    en="The request is larger than allowed",
+):
+    """`limit` (bytes) is shown as a member where it is known."""
+
+
+class SenderSilent(
+    Problem,
+    status=408,
+    code="request-timeout",
+    zh="等待请求内容超时，请重新发送",
+    en="No bytes of the request arrived for too long; send it again",
 ): ...
 
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-import orjson
 import structlog
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -11,13 +10,13 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from app.core import errors
-from app.core.errors import Language, Problem
+from app.core.errors import PROBLEM_JSON, Language, Problem, language_asked
 from app.core.resources import Resources
 from app.core.validation import explain
 
-PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_S = "2"
 
 log = structlog.get_logger()
@@ -27,6 +26,7 @@ _BY_STATUS: dict[int, type[Problem]] = {
     403: errors.Forbidden,
     404: errors.NotFound,
     405: errors.MethodNotAllowed,
+    413: errors.PayloadTooLarge,
     415: errors.UnsupportedMediaType,
     429: errors.TooManyRequests,
     503: errors.Unavailable,
@@ -63,9 +63,7 @@ Reading = Annotated[AsyncSession, Depends(reading, scope="function")]
 
 
 def language_of(request: Request) -> Language:
-    """English only where it is asked for first; everybody else is answered in Chinese."""
-    wanted = request.headers.get("accept-language", "").strip().lower()
-    return "en" if wanted.startswith("en") else "zh-CN"
+    return language_asked(request.headers.get("accept-language", ""))
 
 
 def request_id_of(request: Request) -> str:
@@ -73,21 +71,14 @@ def request_id_of(request: Request) -> str:
 
 
 def render(request: Request, problem: Problem) -> Response:
-    """RFC 9457. Extension members never override the standard ones."""
-    body = {
-        **problem.members,
-        "type": f"/problems/{problem.code}",
-        "title": problem.title,
-        "status": problem.status,
-        "code": problem.code,
-        "detail": problem.detail(language_of(request)),
-        "instance": f"urn:request:{request_id_of(request)}",
-    }
+    """RFC 9457; the code is left in the scope for the request's log line and counter."""
+    request.scope.setdefault("state", {})["problem_code"] = problem.code
+    language = language_of(request)
     return Response(
-        orjson.dumps(body, default=str),
+        problem.document(language, request_id_of(request)),
         status_code=problem.status,
         media_type=PROBLEM_JSON,
-        headers={"Content-Language": language_of(request), **problem.headers},
+        headers={"Content-Language": language, **problem.headers},
     )
 
 
@@ -111,7 +102,6 @@ def problems(*classes: type[Problem]) -> dict[int | str, dict[str, Any]]:
 async def _on_problem(request: Request, problem: Exception) -> Response:
     if not isinstance(problem, Problem):
         raise problem
-    log.info("refused", code=problem.code, status=problem.status)
     return render(request, problem)
 
 
@@ -127,10 +117,23 @@ async def _on_invalid(request: Request, invalid: Exception) -> Response:
 async def _on_http(request: Request, refused: Exception) -> Response:
     if not isinstance(refused, HTTPException):
         raise refused
-    kind = _BY_STATUS.get(refused.status_code, errors.HttpRefused)
-    problem = kind()
+    problem = _as_problem(refused)
     problem.headers = {**problem.headers, **(refused.headers or {})}
     return render(request, problem)
+
+
+def _as_problem(refused: HTTPException) -> Problem:
+    # the framework calls bytes that are no UTF-8, absurd numbers and endless nesting "400"
+    if isinstance(refused.__cause__, ValueError | RecursionError):
+        return errors.MalformedJson()
+    problem = _BY_STATUS.get(refused.status_code, errors.HttpRefused)()
+    problem.status = refused.status_code
+    return problem
+
+
+async def _on_left(_request: Request, _left: Exception) -> Response:
+    """Nobody reads this: the client has gone in the middle of its own request."""
+    return Response(status_code=499)
 
 
 async def _on_database(request: Request, failure: Exception) -> Response:
@@ -145,7 +148,8 @@ def _connection_lost(failure: DBAPIError) -> bool:
 
 
 async def _on_bug(request: Request, bug: Exception) -> Response:
-    log.error("bug", exc_info=bug, path=request.url.path)
+    """Bugs the request's own middleware did not answer, and databases that say no."""
+    log.error("bug", exc_info=bug)
     return render(request, errors.InternalError())
 
 
@@ -154,6 +158,7 @@ def install_errors(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(ClientDisconnect, _on_left)
     app.add_exception_handler(DBAPIError, _on_database)
     app.add_exception_handler(PoolTimeout, _on_database)
     app.add_exception_handler(Exception, _on_bug)

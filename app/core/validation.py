@@ -38,34 +38,62 @@ _ZH = {
     "dict_type": "应为对象",
     "model_type": "应为对象",
     "model_attributes_type": "应为对象",
+    "string_unicode": "不是有效的 Unicode 文本",
+    "nul_character": "不能含有 NUL 字符",
+    "year_out_of_range": "年份应在 1970 至 2200 之间",
+    "int_from_float": "应为整数",
+    "int_parsing_size": "数字过大",
+    "multiple_of": "应为 {multiple_of} 的整数倍",
+    "datetime_type": "不是有效的时间（RFC 3339）",
+    "datetime_object_invalid": "不是有效的时间（RFC 3339）",
+    "date_type": "不是有效的日期",
+    "date_from_datetime_inexact": "不是有效的日期",
+    "uuid_version": "UUID 的版本不对",
+    "url_parsing": "不是有效的网址",
+    "url_scheme": "网址的协议不对",
+    "url_type": "不是有效的网址",
+    "tuple_type": "应为列表",
+    "set_type": "应为列表",
+    "frozen_set_type": "应为列表",
+    "none_required": "应为空",
+    "union_tag_invalid": "应为其中之一：{expected_tags}",
+    "union_tag_not_found": "缺少必填项",
+    "value_error": "内容不对",
 }
+_MOST = 50
+"""Findings shown: a megabyte of unknown fields must not come back as ten."""
+_LONGEST_POINTER = 200
 _SOURCES = {"body", "query", "path", "header", "cookie"}
 
 
 def explain(found: Sequence[Mapping[str, Any]], language: Language) -> list[dict[str, str]]:
-    """Pydantic's findings as `{pointer, code, message}`; `pointer` is RFC 6901 below its source."""
+    """Pydantic's findings as `{pointer, code, message}`; `pointer` is RFC 6901 below its source.
+
+    A finding may bring its own Chinese text: `PydanticCustomError(…, …, {"zh": "…"})`.
+    """
     return [
         {
             "pointer": _pointer(error["loc"]),
             "code": str(error["type"]).replace("_", "-"),
             "message": _message(error, language),
         }
-        for error in found
+        for error in found[:_MOST]
     ]
 
 
 def _pointer(location: Sequence[Any]) -> str:
     source, *path = location or ("body",)
     head = "" if source == "body" else f"{source}:" if source in _SOURCES else f"/{source}"
-    return head + "".join("/" + str(p).replace("~", "~0").replace("/", "~1") for p in path)
+    tail = "".join("/" + str(p).replace("~", "~0").replace("/", "~1") for p in path)
+    return (head + tail)[:_LONGEST_POINTER]
 
 
 def _message(error: Mapping[str, Any], language: Language) -> str:
-    english = str(error["msg"])
-    template = _ZH.get(str(error["type"]))
+    facts = error.get("ctx") or {}
+    template = facts.get("zh") or _ZH.get(str(error["type"]))
     if language == "en" or template is None:
-        return english
+        return str(error["msg"])
     try:
-        return template.format(**error.get("ctx", {}))
+        return str(template).format(**facts)
     except (KeyError, IndexError):
-        return english
+        return str(error["msg"])
