@@ -10,6 +10,7 @@ import orjson
 import uuid_utils.compat
 from sqlalchemy import BigInteger, DateTime, LargeBinary, MetaData, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -18,6 +19,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import DeclarativeBase
 
+from app.core.errors import OutcomeUnknown
 from app.core.settings import DatabaseSettings
 
 Json = dict[str, Any]
@@ -60,9 +62,16 @@ class Sessions:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:
-        """One transaction for writing: committed at the end, rolled back on any error."""
-        async with self._make() as session, session.begin():
+        """One transaction for writing: committed at the end, rolled back on any error.
+
+        Raises OutcomeUnknown where COMMIT was sent and its answer never came: only a repeat tells.
+        """
+        async with self._make() as session:
             yield session
+            try:
+                await session.commit()
+            except OperationalError as lost:
+                raise OutcomeUnknown(headers={"Retry-After": "2"}) from lost
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:

@@ -1,5 +1,6 @@
 """What a process opens once and hands to handlers, reactions and jobs."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -30,6 +31,8 @@ class Resources:
         self.wakeups = wakeups
         self.clock = clock or SystemClock()
         self.keys = Keys(settings.secret_key.get_secret_value())
+        self.draining = asyncio.Event()
+        """Set once, when the process begins to end: streams say goodbye, readiness turns false."""
         self._kept: dict[Callable[..., Any], Any] = {}
 
     def the(self, make: Callable[["Resources"], KindT]) -> KindT:

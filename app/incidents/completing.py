@@ -1,0 +1,192 @@
+"""Completing: files that come after their report take their places in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts.caller import Caller
+from app.core.events import record
+from app.incidents import errors
+from app.incidents.events import AttachmentStored
+from app.incidents.models import Incident, IncidentMedia
+from app.incidents.queries import current_steps, visible_incident
+from app.incidents.reporting import Received
+from app.incidents.rights import is_reporter, look_around, standing
+from app.incidents.schemas import MAX_FILES
+from app.incidents.status import OPEN, State, Who
+from app.media.filenames import cleaned
+from app.media.models import MediaFile
+
+_MOST_FILES = 5 * MAX_FILES
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a late file belongs: listed in the report, or new evidence of somebody involved."""
+
+    incident_id: UUID
+    attachment_id: UUID
+    link: IncidentMedia | None
+
+
+async def find_place(
+    session: AsyncSession, caller: Caller, incident_id: UUID, attachment_id: UUID
+) -> Place:
+    """Check before the first body byte whether this caller may bring this file.
+
+    Raises IncidentNotFound, AttachmentNotFound, ActionForbidden, ActionNotAllowed.
+    """
+    incident = await visible_incident(session, caller, incident_id)
+    if incident is None:
+        raise errors.IncidentNotFound
+    link = await session.get(IncidentMedia, (incident_id, attachment_id))
+    if link is not None:
+        if caller.id != link.added_by and not is_reporter(caller, incident):
+            raise errors.AttachmentNotFound
+        return Place(incident_id, attachment_id, link)
+    await _may_add(session, caller, incident)
+    return Place(incident_id, attachment_id, None)
+
+
+async def take_places(
+    session: AsyncSession,
+    caller: Caller,
+    incident: Incident,
+    received: Mapping[UUID, Received],
+    at: datetime,
+) -> frozenset[UUID]:
+    """Give stored files to attachments still expected. Returns the attachments that took one.
+
+    The incident is locked by the caller. A file whose place is taken already is left to them.
+    """
+    links = await session.scalars(
+        select(IncidentMedia).where(
+            IncidentMedia.incident_id == incident.id,
+            IncidentMedia.attachment_id.in_(received),
+            IncidentMedia.state != "stored",
+        )
+    )
+    taken = list(links)
+    for link in taken:
+        await _put_in(session, caller, link, received[link.attachment_id], at)
+    await session.flush()
+    waiting = await _still_expected(session, incident.id)
+    for position, link in enumerate(taken, start=1):
+        done = position == len(taken) and not waiting
+        await record(session, _stored(incident, link.attachment_id, complete=done), at=at)
+    return frozenset(link.attachment_id for link in taken)
+
+
+async def add_evidence(
+    session: AsyncSession,
+    caller: Caller,
+    incident: Incident,
+    attachment_id: UUID,
+    received: Received,
+    name: str,
+    at: datetime,
+) -> None:
+    """A file that no manifest announced: of a handler, a dispatcher or the reporter."""
+    last = await session.scalar(
+        select(func.max(IncidentMedia.position)).where(IncidentMedia.incident_id == incident.id)
+    )
+    link = IncidentMedia(
+        incident_id=incident.id,
+        attachment_id=attachment_id,
+        position=0 if last is None else last + 1,
+        kind=received.stored.kind,
+        name=cleaned(name),
+        size=None,
+        sha256=None,
+        captured_at=None,
+        state="expected",
+        media_id=None,
+        added_by=caller.id,
+    )
+    session.add(link)
+    await session.flush()
+    await take_places(session, caller, incident, {attachment_id: received}, at)
+
+
+async def locked(session: AsyncSession, incident_id: UUID) -> Incident:
+    """The incident under its row lock. Its existence was checked before."""
+    incident = await session.get(
+        Incident, incident_id, with_for_update=True, populate_existing=True
+    )
+    if incident is None:
+        raise errors.IncidentNotFound
+    return incident
+
+
+async def _may_add(session: AsyncSession, caller: Caller, incident: Incident) -> None:
+    steps = await current_steps(session, [incident])
+    around = await look_around(session, [incident], list(steps.values()))
+    places = standing(caller, incident, steps.get(incident.id), around)
+    if Who.ANYONE_INVOLVED not in places:
+        raise errors.ActionForbidden(allowed_actions=[])
+    count = await session.scalar(
+        select(func.count())
+        .select_from(IncidentMedia)
+        .where(IncidentMedia.incident_id == incident.id)
+    )
+    if State(incident.state) not in OPEN or (count or 0) >= _MOST_FILES:
+        raise errors.ActionNotAllowed(state=incident.state, allowed_actions=[])
+
+
+async def _put_in(
+    session: AsyncSession, caller: Caller, link: IncidentMedia, received: Received, at: datetime
+) -> None:
+    stored = received.stored
+    await session.execute(
+        insert(MediaFile).values(
+            id=received.file_id,
+            object_key=stored.object_key,
+            size=stored.size,
+            sha256=bytes.fromhex(stored.sha256),
+            content_type=stored.content_type,
+            filename=cleaned(link.name),
+            kind=link.kind,
+            state="stored",
+            captured_at=link.captured_at,
+            uploaded_at=at,
+            uploaded_by=caller.id,
+            terminal_id=caller.terminal_id,
+            created_at=at,
+        )
+    )
+    link.media_id = received.file_id
+    link.state = "stored"
+
+
+async def _still_expected(session: AsyncSession, incident_id: UUID) -> int:
+    count = await session.scalar(
+        select(func.count())
+        .select_from(IncidentMedia)
+        .where(IncidentMedia.incident_id == incident_id, IncidentMedia.state != "stored")
+    )
+    return count or 0
+
+
+def _stored(incident: Incident, attachment_id: UUID, *, complete: bool) -> AttachmentStored:
+    return AttachmentStored(
+        incident_id=incident.id,
+        number=incident.number,
+        reporter_id=incident.reporter_id,
+        sealed=incident.sealed,
+        attachment_id=attachment_id,
+        unit_id=incident.owner_unit_id,
+        state=incident.state,
+        complete=complete,
+    )
+
+
+async def stored_digest(session: AsyncSession, media_id: UUID | None) -> bytes | None:
+    """SHA-256 of a stored file."""
+    digest: bytes | None = await session.scalar(
+        select(MediaFile.sha256).where(MediaFile.id == media_id)
+    )
+    return digest

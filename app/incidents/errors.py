@@ -1,0 +1,132 @@
+from app.core.errors import Problem
+
+
+class IncidentNotFound(
+    Problem, status=404, code="incident-not-found", zh="没有找到这个事件", en="No such incident"
+): ...
+
+
+class IdempotencyKeyReused(
+    Problem,
+    status=422,
+    code="idempotency-key-reused",
+    zh="这个编号已用于另一份上报，先收到的一份已保留",
+    en="This id was used for another report; the first one is kept",
+): ...
+
+
+class IdempotencyKeyMismatch(
+    Problem,
+    status=400,
+    code="idempotency-key-mismatch",
+    zh="Idempotency-Key 与 meta.id 不一致",
+    en="Idempotency-Key differs from meta.id",
+): ...
+
+
+class AttachmentNotListed(
+    Problem,
+    status=422,
+    code="attachment-not-listed",
+    zh="收到清单（attachments）里没有的文件：{attachment}",
+    en="A file came that the manifest (attachments) does not list: {attachment}",
+): ...
+
+
+class AttachmentRepeated(
+    Problem,
+    status=422,
+    code="attachment-repeated",
+    zh="同一个附件编号出现了两次：{attachment}",
+    en="The same attachment id came twice: {attachment}",
+): ...
+
+
+class AttachmentNotFound(
+    Problem,
+    status=404,
+    code="attachment-not-found",
+    zh="没有找到这个附件",
+    en="No such attachment",
+): ...
+
+
+class AttachmentImmutable(
+    Problem,
+    status=409,
+    code="attachment-immutable",
+    zh="这个附件已保存，不能换成别的内容",
+    en="This attachment is stored already and can't be replaced",
+): ...
+
+
+class PlaceUnknown(
+    Problem,
+    status=422,
+    code="place-unknown",
+    zh="无法确定所属区域：请提供位置或网格编号",
+    en="The area can't be told: give a position or a grid code",
+): ...
+
+
+class ReporterUnknown(
+    Problem,
+    status=422,
+    code="reporter-unknown",
+    zh="代录对象不存在或不在您的范围内",
+    en="The colleague you report for does not exist or is outside your scope",
+): ...
+
+
+class ActionNotAllowed(
+    Problem,
+    status=409,
+    code="action-not-allowed",
+    zh="事件现在的状态不允许此操作",
+    en="The incident's state does not allow this action",
+): ...
+
+
+class ActionForbidden(
+    Problem,
+    status=403,
+    code="action-forbidden",
+    zh="此操作不由您办理",
+    en="This action is not yours to take",
+): ...
+
+
+class FieldRequired(
+    Problem,
+    status=422,
+    code="field-required",
+    zh="此操作必须填写：{field}",
+    en="This action needs: {field}",
+): ...
+
+
+class UnitNotEligible(
+    Problem,
+    status=422,
+    code="unit-not-eligible",
+    zh="不能交给这个单位：{unit}",
+    en="This unit can't take it: {unit}",
+): ...
+
+
+class NoSuperior(
+    Problem,
+    status=409,
+    code="no-superior",
+    zh="已是最高一级，无处上报",
+    en="There is no higher level to send this to",
+): ...
+
+
+class EvidenceRequired(
+    Problem,
+    status=422,
+    code="evidence-required",
+    zh="自办须附处理后的照片或其他附件",
+    en="Self-handling needs after-evidence: at least one attachment",
+): ...

@@ -1,0 +1,71 @@
+from uuid import UUID
+
+from app.core.events import Event
+
+
+class IncidentEvent(Event):
+    """Facts that every event of an incident carries."""
+
+    incident_id: UUID
+    number: str
+    reporter_id: UUID
+    sealed: bool
+
+    @property
+    def subject_id(self) -> UUID:
+        return self.incident_id
+
+
+class IncidentReported(IncidentEvent, name="incident.reported"):
+    category: str
+    urgency: str
+    state: str
+    owner_unit_id: UUID
+
+
+class StepOpened(IncidentEvent, name="incident.step_opened"):
+    step_id: UUID
+    unit_id: UUID
+    action: str
+    """What opened it: route, escalate, hand_down, dispatch, refuse."""
+    state: str
+    urgency: str
+    history_seq: int
+    inform_unit_ids: tuple[UUID, ...] = ()
+    """Told at once, without owning anything (越级)."""
+
+
+class StateChanged(IncidentEvent, name="incident.state_changed"):
+    """Any transition of the table; `from_state` equals `to_state` for progress."""
+
+    action: str
+    from_state: str
+    to_state: str
+    actor_id: UUID | None
+    unit_id: UUID | None
+    verifying_unit_id: UUID | None
+    """The centre under which the acting step stands; None without a step."""
+    step_opened: bool
+    """A StepOpened of the same move follows and is what people are told."""
+    history_seq: int
+
+
+class IncidentCommented(IncidentEvent, name="incident.commented"):
+    actor_id: UUID
+    unit_id: UUID | None
+    state: str
+    history_seq: int
+
+
+class IncidentRated(IncidentEvent, name="incident.rated"):
+    score: int
+    unit_id: UUID | None
+    state: str
+    history_seq: int
+
+
+class AttachmentStored(IncidentEvent, name="incident.attachment_stored"):
+    attachment_id: UUID
+    unit_id: UUID | None
+    state: str
+    complete: bool

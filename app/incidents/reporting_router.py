@@ -1,0 +1,287 @@
+"""Intake: reports with or without their files, and files that come later."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from app.accounts.caller import Caller
+from app.accounts.dependencies import IdentifiedRoute, require
+from app.accounts.permissions import Permission
+from app.categories.errors import CategoryUnknown
+from app.core.db import new_id
+from app.core.errors import (
+    Forbidden,
+    MalformedJson,
+    PayloadTooLarge,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+from app.core.http import TheResources, problems
+from app.core.object_store import StoreUnavailable
+from app.core.resources import Resources
+from app.incidents import completing, errors
+from app.incidents.preparing import Prepared, prepare
+from app.incidents.queries import incident_by_id
+from app.incidents.receiving import ReadMeta, Receiving
+from app.incidents.reporting import Received
+from app.incidents.schemas import ClientId, IncidentReceipt, NewIncident
+from app.incidents.settling import settle
+from app.incidents.views import receipt
+from app.media.bodies import digested, json_body
+from app.media.errors import (
+    AttachmentsDiffer,
+    DigestMismatch,
+    FileTooLarge,
+    MediaTypeRefused,
+    MetaMustBeFirst,
+    MultipartTruncated,
+)
+from app.media.multipart import check_request
+from app.media.storing import Expected, FileDiffers, remove, store
+
+router = APIRouter(tags=["incidents"], route_class=IdentifiedRoute)
+
+Reporter = Annotated[Caller, Depends(require(Permission.REPORT))]
+Mover = Annotated[Caller, Depends(require(Permission.MOVE_INCIDENTS))]
+
+_REFERENCE = "#/components/schemas/NewIncident"
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": _REFERENCE}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["meta"],
+                    "properties": {"meta": {"$ref": _REFERENCE}},
+                    "additionalProperties": {"type": "string", "format": "binary"},
+                    "description": "First part `meta`; then one file a part, named by its id.",
+                },
+                "encoding": {"meta": {"contentType": "application/json"}},
+            },
+        },
+    }
+}
+
+
+@router.post(
+    "/incidents",
+    status_code=201,
+    response_model=IncidentReceipt,
+    openapi_extra=_BODY,
+    responses={
+        200: {"model": IncidentReceipt, "description": "A repeat: the first receipt again"},
+        **problems(
+            Unauthenticated,
+            Forbidden,
+            MalformedJson,
+            MetaMustBeFirst,
+            MultipartTruncated,
+            PayloadTooLarge,
+            UnsupportedMediaType,
+            MediaTypeRefused,
+            FileTooLarge,
+            ValidationFailed,
+            CategoryUnknown,
+            errors.PlaceUnknown,
+            errors.ReporterUnknown,
+            errors.AttachmentNotListed,
+            errors.AttachmentRepeated,
+            AttachmentsDiffer,
+            DigestMismatch,
+            errors.IdempotencyKeyMismatch,
+            errors.IdempotencyKeyReused,
+            Unavailable,
+        ),
+    },
+)
+async def report_incident(
+    request: Request,
+    resources: TheResources,
+    caller: Reporter,
+    content_type: Annotated[str, Header(max_length=300)] = "",
+    idempotency_key: Annotated[str | None, Header(max_length=100)] = None,
+    client_time: Annotated[str | None, Header(max_length=40)] = None,
+) -> Response:
+    """Report a matter; repeat it unchanged as often as needed, the receipt stays the same.
+
+    A 201 or 200 means: text and manifest are on disk. `complete` says whether every file is.
+    """
+
+    async def read_meta(raw: bytes) -> Prepared:
+        new = _parsed(raw)
+        _check_key(idempotency_key, new.id)
+        return await prepare(resources, caller, new)
+
+    receiving = Receiving(resources)
+    prepared = await _received(request, resources, receiving, content_type, read_meta)
+    settled = await settle(resources, caller, prepared, receiving, _instant(client_time))
+    headers = {"Location": f"/v1/incidents/{settled.receipt.id}"}
+    if settled.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return Response(
+        settled.receipt.model_dump_json(),
+        status_code=200 if settled.replayed else 201,
+        media_type="application/json",
+        headers=headers,
+    )
+
+
+@router.put(
+    "/incidents/{incident_id}/attachments/{attachment_id}",
+    status_code=201,
+    response_model=IncidentReceipt,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+            },
+        }
+    },
+    responses={
+        200: {"model": IncidentReceipt, "description": "The same bytes were stored before"},
+        **problems(
+            Unauthenticated,
+            Forbidden,
+            errors.IncidentNotFound,
+            errors.AttachmentNotFound,
+            errors.ActionForbidden,
+            errors.ActionNotAllowed,
+            errors.AttachmentImmutable,
+            FileTooLarge,
+            MediaTypeRefused,
+            AttachmentsDiffer,
+            ValidationFailed,
+            Unavailable,
+        ),
+    },
+)
+async def put_attachment(
+    incident_id: UUID,
+    attachment_id: ClientId,
+    request: Request,
+    resources: TheResources,
+    caller: Mover,
+    name: Annotated[str, Query(min_length=1, max_length=200)] = "file",
+    content_digest: Annotated[str | None, Header(max_length=300)] = None,
+) -> Response:
+    """The raw bytes of one file: of the manifest, or new evidence of somebody involved."""
+    async with resources.sessions.read() as session:
+        place = await completing.find_place(session, caller, incident_id, attachment_id)
+    stream = digested(request.stream(), content_digest)
+    link = place.link
+    if link is not None and link.state == "stored":
+        await _check_same(resources, stream, link.media_id)
+        return _answer(await _shown(resources, incident_id), 200)
+    expected = (
+        Expected(link.kind, link.size, link.sha256.hex() if link.sha256 else None)  # type: ignore[arg-type]  # stored as the Literal it was checked to be
+        if link
+        else Expected()
+    )
+    try:
+        stored = await store(resources, stream, expected)
+    except FileDiffers as differs:
+        raise AttachmentsDiffer(attachments=[str(attachment_id)]) from differs
+    except StoreUnavailable as down:
+        raise Unavailable(headers={"Retry-After": "5"}) from down
+    return await _settle_file(resources, caller, place, Received(new_id(), stored), name)
+
+
+async def _settle_file(
+    resources: Resources, caller: Caller, place: completing.Place, received: Received, name: str
+) -> Response:
+    at = resources.clock.now()
+    async with resources.sessions.begin() as session:
+        incident = await completing.locked(session, place.incident_id)
+        files = {place.attachment_id: received}
+        used = await completing.take_places(session, caller, incident, files, at)
+        if not used and place.link is None:
+            await completing.add_evidence(
+                session, caller, incident, place.attachment_id, received, name, at
+            )
+            used = frozenset(files)
+        shown = await receipt(session, incident)
+    if not used:  # somebody else was faster with the same file
+        await remove(resources, [received.stored.object_key])
+    return _answer(shown, 201 if used else 200)
+
+
+async def _received(
+    request: Request,
+    resources: Resources,
+    receiving: Receiving,
+    content_type: str,
+    read_meta: ReadMeta,
+) -> Prepared:
+    """The body, by its content type. Files go to the store as they come."""
+    limits = resources.settings.intake
+    encoding = request.headers.get("content-encoding")
+    stream = digested(request.stream(), request.headers.get("content-digest"))
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/json":
+        return await read_meta(await json_body(stream, encoding, limits))
+    if kind != "multipart/form-data":
+        raise UnsupportedMediaType(headers={"Accept": "multipart/form-data, application/json"})
+    length = request.headers.get("content-length", "")
+    check_request(content_type, int(length) if length.isdecimal() else None, encoding, limits)
+    return await receiving.read(content_type, stream, read_meta)
+
+
+def _parsed(raw: bytes) -> NewIncident:
+    try:
+        return NewIncident.model_validate_json(raw)
+    except ValidationError as invalid:
+        found = invalid.errors(include_url=False)
+        raise RequestValidationError(
+            [{**error, "loc": ("body", *error["loc"])} for error in found]
+        ) from invalid
+
+
+def _check_key(key: str | None, incident_id: UUID) -> None:
+    """The key of this operation is the incident's id itself; a header must say the same (I2)."""
+    if key is not None and key.strip().strip('"').lower() != str(incident_id):
+        raise errors.IdempotencyKeyMismatch
+
+
+def _instant(client_time: str | None) -> datetime | None:
+    """The phone's clock; what can't be read is not worth losing a report for."""
+    try:
+        read = datetime.fromisoformat(client_time) if client_time else None
+    except ValueError:
+        return None
+    return read if read is not None and read.tzinfo is not None else None
+
+
+async def _check_same(
+    resources: Resources, stream: AsyncIterator[bytes], media_id: UUID | None
+) -> None:
+    """Raises AttachmentImmutable unless the stream is the stored file's bytes again."""
+    digest = hashlib.sha256()
+    async for chunk in stream:
+        digest.update(chunk)
+    async with resources.sessions.read() as session:
+        known = await completing.stored_digest(session, media_id)
+    if known != digest.digest():
+        raise errors.AttachmentImmutable
+
+
+async def _shown(resources: Resources, incident_id: UUID) -> IncidentReceipt:
+    async with resources.sessions.read() as session:
+        incident = await incident_by_id(session, incident_id)
+        if incident is None:
+            raise errors.IncidentNotFound
+        return await receipt(session, incident)
+
+
+def _answer(shown: IncidentReceipt, status: int) -> Response:
+    return Response(shown.model_dump_json(), status_code=status, media_type="application/json")

@@ -1,0 +1,201 @@
+"""Reading incidents and moving them."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts.caller import Caller
+from app.accounts.dependencies import IdentifiedRoute, require
+from app.accounts.permissions import Permission
+from app.areas.locate import current_map
+from app.core.errors import (
+    CursorInvalid,
+    Forbidden,
+    RevisionRequired,
+    RevisionStale,
+    Unauthenticated,
+    ValidationFailed,
+)
+from app.core.http import Reading, TheResources, Transaction, problems
+from app.core.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursors, Page
+from app.core.resources import Resources
+from app.deadlines.limits import current_deadlines
+from app.incidents import errors
+from app.incidents.handling import move
+from app.incidents.models import Incident
+from app.incidents.queries import filtered, history_of, page, visible_incident
+from app.incidents.schemas import (
+    Datum,
+    HistoryView,
+    IncidentReceipt,
+    IncidentView,
+    ListQuery,
+    TransitionCommand,
+)
+from app.incidents.views import Looking, receipt, show, show_history
+
+router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=IdentifiedRoute)
+
+Reader = Annotated[Caller, Depends(require(Permission.READ_INCIDENTS))]
+Mover = Annotated[Caller, Depends(require(Permission.MOVE_INCIDENTS))]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
+Cursor = Annotated[str | None, Query(max_length=1024)]
+
+
+@router.get("", responses=problems(Unauthenticated, Forbidden, CursorInvalid, ValidationFailed))
+async def list_incidents(
+    request: Request,
+    response: Response,
+    session: Reading,
+    resources: TheResources,
+    caller: Reader,
+    wanted: Annotated[ListQuery, Query()],
+) -> Page[IncidentView]:
+    """Incidents in the caller's scope, newest first; pages are stable while new ones come in."""
+    question = wanted.model_copy(update={"cursor": None, "limit": DEFAULT_LIMIT})
+    cursors = Cursors(resources.keys, f"incidents:{caller.id}:{question.model_dump_json()}")
+    now = resources.clock.now()
+    query = filtered(caller, wanted, await current_map(resources), now)
+    rows = await page(session, query, wanted.sort, cursors.read(wanted.cursor), wanted.limit)
+    found, following = cursors.cut(rows, wanted.limit, _position)
+    _link_next(request, response, following)
+    items = await show(session, found, _looking(resources, caller, wanted.datum))
+    return Page(items=items, next=following)
+
+
+@router.get(
+    "/{incident_id}",
+    responses=problems(Unauthenticated, Forbidden, errors.IncidentNotFound, ValidationFailed),
+)
+async def read_incident(
+    incident_id: UUID,
+    response: Response,
+    session: Reading,
+    resources: TheResources,
+    caller: Reader,
+    datum: Datum = "wgs84",
+) -> IncidentView:
+    """The whole incident, what the caller may do with it, and links to its files."""
+    incident = await _visible(session, caller, incident_id)
+    return await _shown(session, incident, response, _looking(resources, caller, datum))
+
+
+@router.get(
+    "/{incident_id}/receipt",
+    responses=problems(Unauthenticated, Forbidden, errors.IncidentNotFound),
+)
+async def read_receipt(incident_id: UUID, session: Reading, caller: Reader) -> IncidentReceipt:
+    """What the phone asks before it sends again: 404 means it never arrived."""
+    return await receipt(session, await _visible(session, caller, incident_id))
+
+
+@router.get(
+    "/{incident_id}/history",
+    responses=problems(Unauthenticated, Forbidden, errors.IncidentNotFound, CursorInvalid),
+)
+async def list_history(
+    incident_id: UUID,
+    request: Request,
+    response: Response,
+    session: Reading,
+    resources: TheResources,
+    caller: Reader,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> Page[HistoryView]:
+    """Everything that happened, in order, with the chain's hashes."""
+    incident = await _visible(session, caller, incident_id)
+    cursors = Cursors(resources.keys, f"history:{incident_id}")
+    after = cursors.read(cursor)
+    rows = await history_of(session, incident_id, after[0] if after else 0, limit)
+    found, following = cursors.cut(rows, limit, lambda entry: [entry.seq])
+    _link_next(request, response, following)
+    looking = _looking(resources, caller, "wgs84")
+    return Page(items=await show_history(session, incident, found, looking), next=following)
+
+
+@router.post(
+    "/{incident_id}/transitions",
+    responses=problems(
+        Unauthenticated,
+        Forbidden,
+        errors.IncidentNotFound,
+        errors.ActionForbidden,
+        RevisionRequired,
+        RevisionStale,
+        errors.ActionNotAllowed,
+        errors.NoSuperior,
+        errors.FieldRequired,
+        errors.UnitNotEligible,
+        errors.EvidenceRequired,
+        errors.AttachmentNotFound,
+        ValidationFailed,
+    ),
+)
+async def move_incident(
+    incident_id: UUID,
+    command: TransitionCommand,
+    response: Response,
+    session: Transaction,
+    resources: TheResources,
+    caller: Mover,
+    if_match: Annotated[str | None, Header(max_length=40)] = None,
+) -> IncidentView:
+    """One transition of the table; the answer is the incident as it stands afterwards."""
+    if command.revision is None and if_match is not None:
+        command = command.model_copy(update={"revision": _revision(if_match)})
+    incident = await move(
+        session,
+        caller,
+        incident_id,
+        command,
+        await current_deadlines(resources),
+        resources.clock.now(),
+    )
+    return await _shown(session, incident, response, _looking(resources, caller, "wgs84"))
+
+
+def etag(revision: int) -> str:
+    return f'"{revision}"'
+
+
+def _link_next(request: Request, response: Response, following: str | None) -> None:
+    if following:
+        url = request.url.include_query_params(cursor=following)
+        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+
+
+def _revision(if_match: str) -> int:
+    """The revision an ETag of ours names; anything else matches nothing."""
+    digits = if_match.strip().removeprefix("W/").strip('"')
+    return int(digits) if digits.isascii() and digits.isdecimal() else 0
+
+
+def _position(incident: Incident) -> list[str]:
+    return [incident.received_at.isoformat(), str(incident.id)]
+
+
+def _looking(resources: Resources, caller: Caller, datum: Datum) -> Looking:
+    return Looking(
+        caller,
+        resources.clock.now(),
+        resources.keys,
+        resources.settings.intake.link_s,
+        datum,
+    )
+
+
+async def _visible(session: AsyncSession, caller: Caller, incident_id: UUID) -> Incident:
+    incident = await visible_incident(session, caller, incident_id)
+    if incident is None:
+        raise errors.IncidentNotFound
+    return incident
+
+
+async def _shown(
+    session: AsyncSession, incident: Incident, response: Response, looking: Looking
+) -> IncidentView:
+    response.headers["ETag"] = etag(incident.revision)
+    return (await show(session, [incident], looking))[0]

@@ -1,0 +1,257 @@
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.core.fields import Code, Command, Instant, Lat, Line, Lon, Prose, Sha256, View
+from app.incidents.status import Action
+
+Datum = Literal["wgs84", "gcj02", "bd09", "cgcs2000"]
+Kind = Literal["photo", "video", "audio"]
+Urgency = Literal["routine", "urgent", "critical", "complex"]
+Source = Literal["patrol", "resident", "assigned", "hotline", "sensor", "platform"]
+MAX_FILES = 12
+_UUID_VERSIONS = (4, 7)
+_NUMBER = r"-?[0-9]{1,3}(\.[0-9]{1,12})?"
+_NEAR = rf"^{_NUMBER},{_NUMBER},[0-9]{{1,6}}(\.[0-9]{{1,3}})?$"
+
+
+def _random_uuid(value: UUID) -> UUID:
+    if value.version not in _UUID_VERSIONS:
+        raise PydanticCustomError("uuid_version", "The id must be a UUID of version 4 or 7")
+    return value
+
+
+ClientId = Annotated[UUID, AfterValidator(_random_uuid)]
+"""Made by the terminal (I1); its embedded time is never trusted."""
+Phone = Annotated[str, StringConstraints(pattern=r"^[0-9+ -]{3,20}$", max_length=20)]
+
+
+class Place(Command):
+    lon: Lon | None = None
+    lat: Lat | None = None
+    datum: Datum = "wgs84"
+    accuracy_m: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)] | None = None
+    fixed_at: Instant | None = None
+    address: Line | None = None
+    grid_code: Code | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.lon is None) != (self.lat is None):
+            raise PydanticCustomError("half_a_point", "lon and lat come together")
+        return self
+
+
+class ManifestFile(Command):
+    id: ClientId
+    kind: Kind
+    name: Line = "file"
+    size: Annotated[int, Field(ge=0, le=2**40)] | None = None
+    sha256: Sha256 | None = None
+    captured_at: Instant | None = None
+
+
+class NewRaiser(Command):
+    name: Line
+    phone: Phone | None = None
+    informed_at: Instant | None = None
+
+
+class NewParty(Command):
+    role: Line
+    name: Line
+    phone: Phone | None = None
+
+
+class SelfHandled(Command):
+    outcome: Prose
+    attachments: list[ClientId] = Field(min_length=1, max_length=MAX_FILES)
+
+
+class NewIncident(Command):
+    """`meta` of a report, or the whole body of a report whose files follow."""
+
+    id: ClientId
+    category: Code
+    urgency: Urgency = "routine"
+    text: Prose
+    place: Place | None = None
+    occurred_at: Instant | None = None
+    source: Source = "patrol"
+    reported_for: UUID | None = None
+    raiser: NewRaiser | None = None
+    parties: list[NewParty] = Field(default=[], max_length=20)
+    appointment_at: Instant | None = None
+    attachments: list[ManifestFile] = Field(default=[], max_length=MAX_FILES)
+    self_handled: SelfHandled | None = None
+
+    @model_validator(mode="after")
+    def _consistent_files(self) -> Self:
+        ids = [file.id for file in self.attachments]
+        if len(set(ids)) != len(ids):
+            raise PydanticCustomError("repeated_id", "An attachment id stands twice")
+        if self.self_handled and not set(self.self_handled.attachments) <= set(ids):
+            raise PydanticCustomError("unlisted_id", "self_handled names an unlisted attachment")
+        return self
+
+
+class ListQuery(Command):
+    """What a list is narrowed to. Unknown parameters are refused: a filter must not be ignored."""
+
+    mine: bool = False
+    state: Annotated[str, StringConstraints(pattern=r"^[a-z_]+(,[a-z_]+)*$", max_length=200)] | (
+        None
+    ) = None
+    """Several, comma-separated."""
+    category: Code | None = None
+    """A root or a full code."""
+    area: Code | None = None
+    unit: Code | None = None
+    urgency: Urgency | None = None
+    overdue: bool = False
+    supervision: Literal["normal", "yellow", "red"] | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+    q: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
+    near: Annotated[str, StringConstraints(pattern=_NEAR, max_length=80)] | None = None
+    """`lon,lat,metres`, in `datum`."""
+    datum: Datum = "wgs84"
+    sort: Literal["-received_at", "received_at"] = "-received_at"
+    cursor: Annotated[str, StringConstraints(max_length=1024)] | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class TransitionCommand(Command):
+    action: Action
+    revision: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    reason: Prose | None = None
+    text: Prose | None = None
+    outcome: Prose | None = None
+    to_unit: Code | None = None
+    score: Annotated[int, Field(ge=1, le=5)] | None = None
+    attachments: list[ClientId] = Field(default=[], max_length=MAX_FILES)
+
+
+class AttachmentReceipt(View):
+    id: UUID
+    state: str = Field(max_length=20)
+    size: int | None
+    sha256: str | None = Field(max_length=64)
+
+
+class IncidentReceipt(View):
+    id: UUID
+    number: str = Field(max_length=64)
+    received_at: datetime
+    state: str = Field(max_length=20)
+    complete: bool
+    attachments: list[AttachmentReceipt] = Field(max_length=100)
+    revision: int
+
+
+class PlaceView(View):
+    lon: float | None
+    lat: float | None
+    datum: Datum
+    accuracy_m: float | None
+    address: str | None = Field(max_length=200)
+    grid_code: str | None = Field(max_length=64)
+    grid_uncertain: bool
+
+
+class ReporterView(View):
+    id: UUID
+    name: str = Field(max_length=200)
+
+
+class UnitView(View):
+    id: UUID
+    code: str = Field(max_length=64)
+    name: str = Field(max_length=200)
+    level: str = Field(max_length=20)
+
+
+class StepView(View):
+    id: UUID
+    unit: UnitView
+    state: str = Field(max_length=20)
+    opened_at: datetime
+    due_at: datetime | None
+    remaining: int | None
+    """Seconds until `due_at`, negative when overdue."""
+    light: Literal["green", "yellow", "red"] | None
+    supervision: str = Field(max_length=20)
+
+
+class AttachmentView(View):
+    id: UUID
+    kind: str = Field(max_length=20)
+    name: str = Field(max_length=255)
+    size: int | None
+    sha256: str | None = Field(max_length=64)
+    content_type: str | None = Field(max_length=100)
+    state: str = Field(max_length=20)
+    url: str | None = Field(max_length=500)
+    view_url: str | None = Field(max_length=500)
+    thumbnail_url: str | None = Field(max_length=500)
+    expires_at: datetime | None
+
+
+class MaskedPerson(View):
+    role: str | None = Field(max_length=200)
+    name: str = Field(max_length=200)
+    phone: str | None = Field(max_length=20)
+
+
+class IncidentView(View):
+    id: UUID
+    number: str = Field(max_length=64)
+    state: str = Field(max_length=20, json_schema_extra={"x-extensible-enum": True})
+    category: str = Field(max_length=64)
+    urgency: str = Field(max_length=20)
+    text: str = Field(max_length=5000)
+    source: str = Field(max_length=20)
+    place: PlaceView
+    area_code: str = Field(max_length=64)
+    grid_code: str | None = Field(max_length=64)
+    owner: UnitView
+    reporter: ReporterView | None
+    received_at: datetime
+    occurred_at: datetime | None
+    revision: int
+    step: StepView | None
+    outcome: str | None = Field(max_length=5000)
+    allowed_actions: list[str] = Field(max_length=50)
+    attachments: list[AttachmentView] = Field(max_length=100)
+    complete: bool
+    self_handled: bool
+    rework_count: int
+    merged_into: UUID | None
+    score: int | None
+    raiser: MaskedPerson | None
+    parties: list[MaskedPerson] = Field(max_length=20)
+    appointment_at: datetime | None
+
+
+class HistoryActor(View):
+    id: UUID | None
+    name: str = Field(max_length=200)
+    unit: UnitView | None
+
+
+class HistoryView(View):
+    seq: int
+    at: datetime
+    actor: HistoryActor
+    action: str = Field(max_length=40)
+    from_state: str | None = Field(max_length=20)
+    to_state: str = Field(max_length=20)
+    reason: str | None = Field(max_length=5000)
+    text: str | None = Field(max_length=5000)
+    step_id: UUID | None
+    facts: dict[str, Any]
+    hash: str = Field(max_length=64)
+    previous_hash: str = Field(max_length=64)

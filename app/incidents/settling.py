@@ -1,0 +1,95 @@
+"""Settling a report: written the first time, answered with the first receipt ever after."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts.caller import Caller
+from app.core.resources import Resources
+from app.incidents import completing, errors
+from app.incidents.models import Incident
+from app.incidents.preparing import Prepared
+from app.incidents.queries import incident_by_id
+from app.incidents.receiving import Receiving
+from app.incidents.reporting import Report, report
+from app.incidents.schemas import IncidentReceipt
+from app.incidents.views import receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    receipt: IncidentReceipt
+    replayed: bool
+
+
+async def settle(
+    resources: Resources,
+    caller: Caller,
+    prepared: Prepared,
+    receiving: Receiving,
+    client_time: datetime | None,
+) -> Settled:
+    """Store the report in one statement, or recognise a repeat.
+
+    Raises IdempotencyKeyReused, OutcomeUnknown. After OutcomeUnknown the objects stay: the row may
+    name them; the sweeper takes what no row names.
+    """
+    at = resources.clock.now()
+    offset = round((client_time - at).total_seconds()) if client_time else None
+    new = Report(
+        new=prepared.new,
+        placed=prepared.placed,
+        root=prepared.root,
+        sealed=prepared.sealed,
+        reporter_id=prepared.reporter_id,
+        received=receiving.received,
+        at=at,
+        client_offset_s=offset,
+    )
+    async with resources.sessions.begin() as session:
+        number = await report(
+            session, caller, new, keys=resources.keys, zone=resources.settings.zone
+        )
+        first = await _receipt(session, prepared.new.id) if number else None
+    if first is not None:
+        return Settled(first, replayed=False)
+    return await _replay(resources, caller, new, receiving)
+
+
+async def _replay(
+    resources: Resources, caller: Caller, again: Report, receiving: Receiving
+) -> Settled:
+    """The first receipt; bytes that were still expected take their places."""
+    async with resources.sessions.begin() as session:
+        incident = await completing.locked(session, again.new.id)
+        refusal = _refusal(incident, caller, again)
+        used: frozenset[UUID] = frozenset()
+        if refusal is None:
+            used = await completing.take_places(
+                session, caller, incident, receiving.received, again.at
+            )
+        shown = await receipt(session, incident)
+    await receiving.take_back(keep=used)
+    if refusal is not None:
+        raise refusal
+    return Settled(shown, replayed=True)
+
+
+def _refusal(
+    incident: Incident, caller: Caller, again: Report
+) -> errors.IdempotencyKeyReused | None:
+    """Somebody else learns nothing of the incident that has this id."""
+    if caller.id not in (incident.reporter_id, incident.entered_by):
+        return errors.IdempotencyKeyReused()
+    if incident.fingerprint != again.fingerprint:
+        return errors.IdempotencyKeyReused(revision=incident.revision)
+    return None
+
+
+async def _receipt(session: AsyncSession, incident_id: UUID) -> IncidentReceipt:
+    incident = await incident_by_id(session, incident_id)
+    if incident is None:  # it was written by this very transaction
+        raise errors.IncidentNotFound
+    return await receipt(session, incident)

@@ -1,0 +1,235 @@
+"""How incidents look from outside: rows gathered for many at once, then shown one by one."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts.caller import Caller
+from app.accounts.models import Person, Unit
+from app.accounts.permissions import Role
+from app.areas.datum import from_wgs84
+from app.core.crypto import Keys
+from app.deadlines.limits import light
+from app.incidents.models import HistoryEntry, Incident, IncidentMedia, Step
+from app.incidents.privacy import masked
+from app.incidents.queries import attachments_of, current_steps
+from app.incidents.rights import Surroundings, allowed_actions, is_reporter, look_around, standing
+from app.incidents.schemas import (
+    AttachmentReceipt,
+    AttachmentView,
+    Datum,
+    HistoryActor,
+    HistoryView,
+    IncidentReceipt,
+    IncidentView,
+    PlaceView,
+    ReporterView,
+    StepView,
+    UnitView,
+)
+from app.incidents.status import State
+from app.media.models import MediaFile
+from app.media.viewing import link
+
+Attachment = tuple[IncidentMedia, MediaFile | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """Who looks, when, in which datum, and the keys that sign file links."""
+
+    caller: Caller
+    now: datetime
+    keys: Keys
+    link_s: int
+    datum: Datum = "wgs84"
+
+
+async def show(
+    session: AsyncSession, incidents: Sequence[Incident], looking: Looking
+) -> list[IncidentView]:
+    """The incidents' representations; a fixed number of queries however many they are."""
+    steps = await current_steps(session, incidents)
+    around = await look_around(session, incidents, list(steps.values()))
+    names = await _names(session, {incident.reporter_id for incident in incidents})
+    files: defaultdict[UUID, list[Attachment]] = defaultdict(list)
+    for pair in await attachments_of(session, [incident.id for incident in incidents]):
+        files[pair[0].incident_id].append(pair)
+    return [
+        _view(incident, steps.get(incident.id), files[incident.id], around, names, looking)
+        for incident in incidents
+    ]
+
+
+async def receipt(session: AsyncSession, incident: Incident) -> IncidentReceipt:
+    """What the phone keeps: the same for a first send and for every repeat."""
+    links = [pair[0] for pair in await attachments_of(session, [incident.id])]
+    return IncidentReceipt(
+        id=incident.id,
+        number=incident.number,
+        received_at=incident.received_at,
+        state=incident.state,
+        complete=_complete(links),
+        attachments=[
+            AttachmentReceipt(
+                id=item.attachment_id,
+                state=item.state,
+                size=item.size,
+                sha256=item.sha256.hex() if item.sha256 else None,
+            )
+            for item in links
+        ],
+        revision=incident.revision,
+    )
+
+
+async def show_history(
+    session: AsyncSession, incident: Incident, entries: Sequence[HistoryEntry], looking: Looking
+) -> list[HistoryView]:
+    ids = {entry.unit_id for entry in entries if entry.unit_id}
+    rows = await session.scalars(select(Unit).where(Unit.id.in_(ids)))
+    units = {unit.id: unit for unit in rows}
+    hidden = not _knows_reporter(incident, looking.caller)
+    return [_entry(entry, units, incident, hidden) for entry in entries]
+
+
+def _view(
+    incident: Incident,
+    step: Step | None,
+    files: Sequence[Attachment],
+    around: Surroundings,
+    names: Mapping[UUID, str],
+    looking: Looking,
+) -> IncidentView:
+    places = standing(looking.caller, incident, step, around)
+    known = _knows_reporter(incident, looking.caller)
+    return IncidentView(
+        id=incident.id,
+        number=incident.number,
+        state=incident.state,
+        category=incident.category,
+        urgency=incident.urgency,
+        text=incident.text,
+        source=incident.source,
+        place=_place(incident, looking.datum),
+        area_code=incident.area_code,
+        grid_code=incident.grid_code,
+        owner=UnitView.model_validate(around.units[incident.owner_unit_id]),
+        reporter=ReporterView(id=incident.reporter_id, name=names.get(incident.reporter_id, ""))
+        if known
+        else None,
+        received_at=incident.received_at,
+        occurred_at=incident.occurred_at,
+        revision=incident.revision,
+        step=_step(step, around, looking.now) if step else None,
+        outcome=incident.outcome,
+        allowed_actions=[str(a) for a in allowed_actions(places, State(incident.state))],
+        attachments=[_attachment(item, file, looking) for item, file in files],
+        complete=_complete([item for item, _ in files]),
+        self_handled=incident.self_handled,
+        rework_count=incident.rework_count,
+        merged_into=incident.merged_into,
+        score=incident.score,
+        raiser=masked(incident.raiser) if incident.raiser and known else None,
+        parties=[masked(party) for party in incident.parties],
+        appointment_at=incident.appointment_at,
+    )
+
+
+def _knows_reporter(incident: Incident, caller: Caller) -> bool:
+    """Handlers of a sealed matter never learn who reported it."""
+    if not incident.sealed or is_reporter(caller, incident):
+        return True
+    return bool(caller.holds(Role.DISPATCHER))
+
+
+def _complete(links: Sequence[IncidentMedia]) -> bool:
+    return all(item.state == "stored" for item in links)
+
+
+def _place(incident: Incident, datum: Datum) -> PlaceView:
+    lon, lat = incident.lon, incident.lat
+    if lon is not None and lat is not None:
+        lon, lat = from_wgs84(lon, lat, datum)
+    return PlaceView(
+        lon=lon,
+        lat=lat,
+        datum=datum,
+        accuracy_m=incident.place.get("accuracy_m"),
+        address=incident.place.get("address"),
+        grid_code=incident.grid_code,
+        grid_uncertain=incident.grid_uncertain,
+    )
+
+
+def _step(step: Step, around: Surroundings, now: datetime) -> StepView:
+    due = step.due_at
+    return StepView(
+        id=step.id,
+        unit=UnitView.model_validate(around.units[step.unit_id]),
+        state=step.state,
+        opened_at=step.opened_at,
+        due_at=due,
+        remaining=int((due - now).total_seconds()) if due else None,
+        light=light(now, step.yellow_at, due) if due and step.yellow_at else None,
+        supervision=step.supervision,
+    )
+
+
+def _attachment(item: IncidentMedia, file: MediaFile | None, looking: Looking) -> AttachmentView:
+    url, expires_at = None, None
+    digest = file.sha256 if file else item.sha256
+    if file is not None and item.state == "stored":
+        url, expires_at = link(looking.keys, file.id, "original", looking.now, looking.link_s)
+    return AttachmentView(
+        id=item.attachment_id,
+        kind=item.kind,
+        name=item.name,
+        size=file.size if file else item.size,
+        sha256=digest.hex() if digest else None,
+        content_type=file.content_type if file else None,
+        state=item.state,
+        url=url,
+        view_url=None,
+        thumbnail_url=None,
+        expires_at=expires_at,
+    )
+
+
+def _entry(
+    entry: HistoryEntry,
+    units: Mapping[UUID, Unit],
+    incident: Incident,
+    hidden: bool,  # noqa: FBT001 - a fact about the viewer
+) -> HistoryView:
+    own = entry.actor_id in (incident.reporter_id, incident.entered_by)
+    nameless = hidden and own
+    unit = units.get(entry.unit_id) if entry.unit_id else None
+    return HistoryView(
+        seq=entry.seq,
+        at=entry.at,
+        actor=HistoryActor(
+            id=None if nameless else entry.actor_id,
+            name="" if nameless else entry.actor_name,
+            unit=UnitView.model_validate(unit) if unit else None,
+        ),
+        action=entry.action,
+        from_state=entry.from_state,
+        to_state=entry.to_state,
+        reason=entry.reason,
+        text=entry.text,
+        step_id=entry.step_id,
+        facts=entry.facts,
+        hash=entry.hash.hex(),
+        previous_hash=entry.previous_hash.hex(),
+    )
+
+
+async def _names(session: AsyncSession, ids: set[UUID]) -> dict[UUID, str]:
+    rows = await session.execute(select(Person.id, Person.name).where(Person.id.in_(ids)))
+    return {row.id: row.name for row in rows}

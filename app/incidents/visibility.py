@@ -1,0 +1,49 @@
+"""The one place that decides which incidents exist for a caller; outside it, there are none."""
+
+from sqlalchemy import ColumnElement, and_, exists, false, or_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.accounts.caller import Caller, Holding
+from app.accounts.permissions import Role
+from app.incidents.models import Incident, Step
+
+_OVERSEEING = (Role.DISPATCHER, Role.SUPERVISOR, Role.GRID_MANAGER)
+_STEPPING = (Role.DISPATCHER, Role.HANDLER)
+
+_LEVEL_COLUMN: dict[str, InstrumentedAttribute[str] | InstrumentedAttribute[str | None]] = {
+    "village": Incident.village_code,
+    "township": Incident.township_code,
+    "district": Incident.district_code,
+}
+
+
+def visible_to(caller: Caller) -> ColumnElement[bool]:
+    """A WHERE clause. Sealed matters: their reporter and the units with a step only."""
+    own = or_(Incident.reporter_id == caller.id, Incident.entered_by == caller.id)
+    return or_(
+        own,
+        and_(Incident.sealed.is_(False), or_(false(), *_reach(caller))),
+        _has_step(caller),
+    )
+
+
+def _reach(caller: Caller) -> list[ColumnElement[bool]]:
+    clauses = [_below(held) for held in caller.holds(*_OVERSEEING) if held.kind == "centre"]
+    if caller.grid_codes and caller.holds(Role.GRID_WORKER):
+        clauses.append(Incident.grid_code.in_(sorted(caller.grid_codes)))
+    return clauses
+
+
+def _below(held: Holding) -> ColumnElement[bool]:
+    column = _LEVEL_COLUMN.get(held.level)
+    return false() if column is None else column == held.area_code
+
+
+def _has_step(caller: Caller) -> ColumnElement[bool]:
+    units = caller.unit_ids(*_STEPPING)
+    if not units:
+        return false()
+    return exists().where(
+        Step.incident_id == Incident.id,
+        or_(Step.unit_id.in_(units), Step.opened_by.in_(units)),
+    )

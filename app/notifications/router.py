@@ -1,0 +1,98 @@
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from starlette.types import Receive, Scope, Send
+
+from app.accounts.caller import Caller
+from app.accounts.dependencies import IdentifiedRoute, require
+from app.accounts.permissions import Permission
+from app.core.errors import Forbidden, Unauthenticated, ValidationFailed
+from app.core.http import TheResources, Transaction, problems
+from app.core.resources import Resources
+from app.core.wakeups import listening
+from app.notifications.inbox import ack, subject
+from app.notifications.queries import marks_of, notices_after
+from app.notifications.schemas import AckCommand, AckView, InboxPage, NoticeView
+from app.notifications.stream import Stream
+
+router = APIRouter(prefix="/inbox", tags=["inbox"], route_class=IdentifiedRoute)
+
+Reader = Annotated[Caller, Depends(require(Permission.READ_NOTICES))]
+Seq = Annotated[int, Query(ge=0, le=2**53)]
+
+
+class StreamResponse(Response):
+    """Hands the connection to the stream; nothing of the framework stays in between."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope  # the caller and the resume point were read before
+        await self._stream.serve(receive, send)
+
+
+@router.get("", responses=problems(Unauthenticated, Forbidden, ValidationFailed))
+async def read_inbox(
+    resources: TheResources,
+    caller: Reader,
+    after: Seq = 0,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    wait: Annotated[int, Query(ge=0, le=30)] = 0,
+) -> InboxPage:
+    """Notices with a number greater than `after`, in order; waits up to `wait` seconds for one."""
+    with listening(resources.wakeups, subject(caller.id)) as waiter:
+        found = await _page(resources, caller, after, limit)
+        if not found.items and wait:
+            await waiter.wait(wait)
+            found = await _page(resources, caller, after, limit)
+    return found
+
+
+@router.get(
+    "/stream",
+    response_class=StreamResponse,
+    responses={
+        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        **problems(Unauthenticated, Forbidden, ValidationFailed),
+    },
+)
+async def stream_inbox(
+    resources: TheResources,
+    caller: Reader,
+    request: Request,
+    last_event_id: Annotated[int | None, Query(ge=0, le=2**53)] = None,
+    header_id: Annotated[int | None, Header(alias="Last-Event-ID", ge=0, le=2**53)] = None,
+    heartbeat: Annotated[int, Query(ge=15, le=240)] = 25,
+) -> StreamResponse:
+    """Server-sent events: `hello`, then every notice newer than the resume point, then live.
+
+    The resume point is `Last-Event-ID`, else `last_event_id`, else the stored acknowledgement.
+    """
+    del request  # documents that this is a long answer of its own
+    after = header_id if header_id is not None else last_event_id
+    return StreamResponse(Stream(resources, caller, after, heartbeat))
+
+
+@router.post("/ack", responses=problems(Unauthenticated, Forbidden, ValidationFailed))
+async def ack_inbox(
+    command: AckCommand, session: Transaction, resources: TheResources, caller: Reader
+) -> AckView:
+    """Acknowledge everything up to a number; idempotent, never backwards."""
+    return AckView(acked_seq=await ack(session, caller.id, command.up_to, resources.clock.now()))
+
+
+async def _page(resources: Resources, caller: Caller, after: int, limit: int) -> InboxPage:
+    async with resources.sessions.read() as session:
+        marks = await marks_of(session, caller.id)
+        notices = await notices_after(session, caller.id, after, limit)
+    last = notices[-1].seq if notices else 0
+    return InboxPage(
+        items=[NoticeView.model_validate(notice) for notice in notices],
+        next=str(last) if notices and last < marks.head else None,
+        head_seq=marks.head,
+        acked_seq=marks.acked,
+    )
