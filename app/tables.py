@@ -13,23 +13,50 @@ from app.accounts.models import (
     Terminal,
     Unit,
 )
+from app.areas.models import Area, AreaImport, AreaRevision
+from app.categories.models import Category, CategoryCode
 from app.core.audit import AuditEntry
 from app.core.db import Model
 from app.core.events import OutboxRow
+from app.core.parking import ParkedReaction
+from app.deadlines.models import CalendarDay, Limit, OfficeHours
+from app.incidents.models import HistoryEntry, Incident, IncidentMedia, IncidentSerial, Step
+from app.media.models import MediaFile
+from app.notifications.models import Inbox, Notice
+from app.routing.models import Decision, RoutingRule
 
 metadata = Model.metadata
 TABLES = (
+    Area,
+    AreaImport,
+    AreaRevision,
     AuditEntry,
+    CalendarDay,
+    Category,
+    CategoryCode,
+    Decision,
     FormerPassword,
+    HistoryEntry,
+    Inbox,
+    Incident,
+    IncidentMedia,
+    IncidentSerial,
+    Limit,
     LoginFailure,
     LoginSession,
+    MediaFile,
+    Notice,
+    OfficeHours,
     OutboxRow,
+    ParkedReaction,
     PasswordReset,
     Person,
     PersonGrid,
     Platform,
     RefreshToken,
     RoleHolding,
+    RoutingRule,
+    Step,
     Terminal,
     Unit,
 )

@@ -1,0 +1,83 @@
+"""What a file link leads to: checked, looked up, with the range that was asked for."""
+
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Header, Query, Request
+
+from app.core.http import Reading, TheResources
+from app.media.errors import FileNotFound
+from app.media.filenames import attachment
+from app.media.models import MediaFile
+from app.media.queries import stored_file
+from app.media.ranges import Span, wanted_span
+from app.media.viewing import Variant, verify
+
+_SAFE = {
+    "Accept-Ranges": "bytes",
+    "Cache-Control": "private, no-store",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+}
+
+Expires = Annotated[int, Query(ge=0, le=1 << 40, description="Unix seconds")]
+Signature = Annotated[str, Query(max_length=64)]
+Range = Annotated[str | None, Header(alias="Range", max_length=200)]
+IfRange = Annotated[str | None, Header(max_length=200)]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFile:
+    """Everything the answer needs, so that no database connection is held while bytes flow."""
+
+    object_key: str
+    span: Span
+    status: int
+    headers: dict[str, str]
+
+
+async def linked_file(
+    resources: TheResources,
+    session: Reading,
+    file_id: UUID,
+    variant: Variant,
+    expires: Expires = 0,
+    signature: Signature = "",
+) -> MediaFile:
+    """Raises FileNotFound, LinkExpired."""
+    now = resources.clock.now()
+    verify(resources.keys, file_id, variant, expires, signature, now=now)
+    file = await stored_file(session, file_id) if variant == "original" else None
+    if file is None:
+        raise FileNotFound
+    return file
+
+
+async def shown_file(
+    request: Request,
+    file: Annotated[MediaFile, Depends(linked_file)],
+    wanted: Range = None,
+    if_range: IfRange = None,
+) -> ShownFile:
+    """Raises RangeNotSatisfiable."""
+    if file.object_key is None or file.sha256 is None or file.size is None:
+        raise FileNotFound
+    etag = f'"{file.sha256.hex()}"'
+    # HEAD has no ranges (RFC 9110 §14.2)
+    asked = wanted if request.method == "GET" else None
+    span = wanted_span(asked, if_range, etag, file.size)
+    headers = {
+        **_SAFE,
+        "Content-Disposition": attachment(file.filename),
+        "Content-Length": str(span.end - span.start if span else file.size),
+        "Content-Type": file.content_type or "application/octet-stream",
+        "ETag": etag,
+    }
+    if span is None:
+        return ShownFile(file.object_key, Span(0, file.size, file.size), 200, headers)
+    headers["Content-Range"] = span.content_range
+    return ShownFile(file.object_key, span, 206, headers)
+
+
+TheFile = Annotated[ShownFile, Depends(shown_file)]

@@ -1,0 +1,242 @@
+"""A file's way into the object store: judged, hashed and counted while its bytes pass through.
+
+No temporary file, no database connection; at most two parts of a file are held at a time.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from app.core.db import new_id
+from app.core.object_store import ObjectMissing, ObjectStore, StoreUnavailable
+from app.core.resources import Resources
+from app.media.checks import SNIFF_BYTES, Kind, judge, size_limit
+from app.media.errors import FileTooLarge
+from app.media.in_flight import BytesInFlight
+
+_PATIENCE_S = 1.0
+"""How long an answer waits for clean-up, which then goes on without it."""
+
+log = structlog.get_logger()
+
+
+class FileDiffers(Exception):  # noqa: N818 - names the fact
+    """The bytes are not those of the manifest. The caller gathers the ids (AttachmentsDiffer)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the manifest says of a file; None: not said. `sha256` in lower-case hex."""
+
+    kind: Kind | None = None
+    size: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file in the store. `sha256` in hex, `size` in bytes as the store reports it."""
+
+    object_key: str
+    size: int
+    sha256: str
+    content_type: str
+    kind: Kind
+
+
+async def store(
+    resources: Resources, incoming: AsyncIterable[bytes], expected: Expected | None = None
+) -> StoredFile:
+    """Write a file under a fresh key; when this raises, nothing of it is left (best effort).
+
+    Raises MediaTypeRefused, FileTooLarge, FileDiffers, StoreUnavailable, and whatever `incoming`
+    raises. The caller removes (`remove`) what it stored when it fails later itself.
+    """
+    expected = expected or Expected()
+    first, rest = await _begin(incoming)
+    content_type, kind = judge(first, expected.kind)
+    writing = _Writing(resources, content_type)
+    try:
+        limit = size_limit(kind, resources.settings.intake)
+        async for chunk in _within(rest, limit, expected.size):
+            await writing.add(chunk)
+        size, sha256 = await writing.finish(expected)
+    except BaseException:
+        await resources.the(Clearing).run(writing.discard())
+        raise
+    writing.release()
+    return StoredFile(writing.key, size, sha256, content_type, kind)
+
+
+async def remove(resources: Resources, keys: Iterable[str]) -> None:
+    """Delete objects that no row will name. What can't be deleted now is swept later."""
+    await resources.the(Clearing).run(_delete(resources.store, tuple(keys)))
+
+
+async def _delete(store: ObjectStore, keys: tuple[str, ...]) -> None:
+    try:
+        await store.delete(keys)
+    except StoreUnavailable:
+        log.warning("objects_left_for_the_sweeper", keys=keys)
+
+
+class Clearing:
+    """Runs clean-up to its end although the request it belongs to is being cancelled."""
+
+    def __init__(self, resources: Resources) -> None:
+        del resources  # the shape of everything kept in Resources
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="media-clearing")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        # wait() leaves the task alone when its waiter is cancelled or has waited long enough
+        await asyncio.wait({task}, timeout=_PATIENCE_S)
+
+
+async def _begin(incoming: AsyncIterable[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
+    """The first bytes, enough to judge the file, and the whole file from its start."""
+    first = b""
+    stream = aiter(incoming)
+    while len(first) < SNIFF_BYTES:
+        chunk = await anext(stream, None)
+        if chunk is None:
+            break
+        first += chunk
+    return first, _chained(first, stream)
+
+
+async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk
+
+
+async def _within(
+    stream: AsyncIterator[bytes], limit: int, wanted: int | None
+) -> AsyncIterator[bytes]:
+    """The stream as long as it keeps within its limits. Raises FileTooLarge, FileDiffers."""
+    total = 0
+    async for chunk in stream:
+        total += len(chunk)
+        if total > limit:
+            raise FileTooLarge(limit=limit)
+        if wanted is not None and total > wanted:
+            raise FileDiffers
+        yield chunk
+
+
+class _Writing:
+    """One object being written: a single put, or parts that go out while the next one comes in."""
+
+    def __init__(self, resources: Resources, content_type: str) -> None:
+        self.key = f"media/{resources.clock.now():%Y/%m}/{new_id()}"
+        self._store = resources.store
+        self._in_flight = resources.the(BytesInFlight)
+        self._content_type = content_type
+        self._part_bytes = resources.settings.intake.part_bytes
+        self._gathered = bytearray()
+        self._held = self._total = 0
+        self._sha256 = hashlib.sha256()
+        self._upload_id: str | None = None
+        self._etags: list[str] = []
+        self._sending: asyncio.Task[None] | None = None
+        self._is_put = False
+
+    async def add(self, chunk: bytes) -> None:
+        while chunk:
+            if len(self._gathered) == self._part_bytes:  # and more follows: not a single put
+                await self._send_gathered()
+            room = self._part_bytes - len(self._gathered)
+            taken, chunk = chunk[:room], chunk[room:]
+            await self._in_flight.take(len(taken))
+            self._held += len(taken)
+            self._total += len(taken)
+            self._gathered += taken
+
+    async def finish(self, expected: Expected) -> tuple[int, str]:
+        """Compare with the manifest, then make the object, then ask the store for its size."""
+        last = await asyncio.to_thread(self._sealed)
+        sha256 = self._sha256.hexdigest()
+        if expected.size not in {None, self._total} or expected.sha256 not in {None, sha256}:
+            raise FileDiffers
+        if self._upload_id is None:
+            self._is_put = True
+            await self._store.put(self.key, last, self._content_type)
+        else:
+            await self._sent()
+            await self._send(self._upload_id, last)
+            self._is_put = True
+            await self._complete(self._upload_id)
+        return await self._size(), sha256
+
+    async def discard(self) -> None:
+        """Take back what was written, as far as the store can be asked."""
+        try:
+            await self._sent()
+        except StoreUnavailable:
+            log.debug("part_failed", key=self.key)
+        self.release()
+        try:
+            if self._upload_id is not None:
+                await self._store.abort_parts(self.key, self._upload_id)
+            if self._is_put:
+                await self._store.delete([self.key])
+        except StoreUnavailable:
+            log.warning("objects_left_for_the_sweeper", keys=(self.key,))
+
+    def release(self) -> None:
+        self._in_flight.give(self._held)
+        self._held = 0
+
+    def _sealed(self) -> bytes:
+        """The gathered bytes as one, hashed; runs in a thread, nobody adds meanwhile."""
+        body = bytes(self._gathered)
+        self._sha256.update(body)
+        self._gathered = bytearray()
+        return body
+
+    async def _send_gathered(self) -> None:
+        body = await asyncio.to_thread(self._sealed)
+        if self._upload_id is None:
+            self._upload_id = await self._store.start_parts(self.key, self._content_type)
+        await self._sent()
+        self._sending = asyncio.create_task(self._send(self._upload_id, body))
+
+    async def _sent(self) -> None:
+        """Wait for the part under way. Raises what became of it."""
+        if self._sending is not None:
+            # a cancelled request leaves the part to `discard`, which must abort after it
+            await asyncio.shield(self._sending)
+
+    async def _send(self, upload_id: str, body: bytes) -> None:
+        number = len(self._etags) + 1
+        try:
+            self._etags.append(await self._store.put_part(self.key, upload_id, number, body))
+        except ObjectMissing as gone:
+            raise StoreUnavailable("the upload is gone") from gone
+        finally:
+            self._in_flight.give(len(body))
+            self._held -= len(body)
+
+    async def _complete(self, upload_id: str) -> None:
+        try:
+            await self._store.complete_parts(self.key, upload_id, self._etags)
+        except ObjectMissing as gone:
+            raise StoreUnavailable("the parts are gone") from gone
+
+    async def _size(self) -> int:
+        """The size by the store's word. Raises StoreUnavailable when it isn't what was written."""
+        try:
+            size = await self._store.size(self.key)
+        except ObjectMissing as gone:
+            raise StoreUnavailable("the object is gone") from gone
+        if size != self._total:
+            log.error("store_reports_other_size", key=self.key, sent=self._total, stored=size)
+            raise StoreUnavailable("the size differs")
+        return size
