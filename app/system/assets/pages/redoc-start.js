@@ -1,0 +1,2 @@
+"use strict";
+Redoc.init("/openapi.json", { hideDownloadButtons: true }, document.getElementById("redoc"));

@@ -1,0 +1,177 @@
+"""The API's description: FastAPI's document, made to say what the server really does."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import RouteContext, iter_route_contexts
+
+from app.accounts.dependencies import identify, identify_signed_in
+from app.core.errors import PROBLEM_JSON
+
+Json = dict[str, Any]
+
+TITLE = "综治E通"
+DESCRIPTION = """\
+网格员用手机上报事件，事件按村（社区）、乡镇（街道）、区县逐级流转办理，结果回到上报人。
+
+Grid workers report matters from their phones; matters travel village → township → district, and
+every outcome comes back to its reporter.
+
+- Errors are `application/problem+json` (RFC 9457); `code` never changes, `detail` is in the
+  language of `Accept-Language` (`zh-CN`, `en`). Every code is explained under `/problems`.
+- Lists are `{"items": […], "next": cursor}`; pass `cursor` back for the next page.
+- Times are RFC 3339 in UTC, durations are seconds, every point names its `datum`.
+- Clients ignore response fields and enum values they do not know.
+"""
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_SIGNED_IN = frozenset({identify, identify_signed_in})
+_SECURITY: list[dict[str, list[str]]] = [{"password": []}, {"bearer": []}]
+_SCHEMES: Json = {
+    "password": {
+        "type": "oauth2",
+        "description": "People: name and password. Platforms: client credentials.",
+        "flows": {
+            "password": {"tokenUrl": "/v1/token", "refreshUrl": "/v1/token", "scopes": {}},
+            "clientCredentials": {"tokenUrl": "/v1/token", "scopes": {}},
+        },
+    },
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An access token, ≤ 15 minutes."},
+}
+_PROBLEM: Json = {
+    "type": "object",
+    "description": "A refusal (RFC 9457). Members beyond these depend on `code`.",
+    "required": ["type", "title", "status", "detail", "instance", "code"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference", "maxLength": 200},
+        "title": {"type": "string", "maxLength": 200},
+        "status": {"type": "integer", "format": "int32", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string", "maxLength": 2000},
+        "instance": {"type": "string", "format": "uri", "maxLength": 200},
+        "code": {"type": "string", "maxLength": 100, "pattern": "^[a-z0-9-]+$"},
+        "errors": {
+            "type": "array",
+            "maxItems": 50,
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "message"],
+                "properties": {
+                    "pointer": {"type": "string", "maxLength": 200},
+                    "code": {"type": "string", "maxLength": 100},
+                    "message": {"type": "string", "maxLength": 2000},
+                },
+            },
+        },
+    },
+    "examples": [
+        {
+            "type": "/problems/not-found",
+            "title": "Not found",
+            "status": 404,
+            "detail": "没有找到所请求的内容",
+            "instance": "urn:request:0193c2f0-7b1e-7c3a-9d52-2f9f6b1c0a11",
+            "code": "not-found",
+        }
+    ],
+}
+
+
+def enrich(app: FastAPI) -> None:
+    """Replace the application's generator. Called once, after every router is mounted.
+
+    An operation is public when nobody is identified before it, or when its route says
+    `openapi_extra={"security": []}`; every other one asks for a token.
+    """
+
+    def openapi() -> Json:
+        if not app.openapi_schema:
+            app.openapi_schema = describe(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def describe(app: FastAPI) -> Json:
+    """The whole document. Raises ValueError when two operations share an id."""
+    document = get_openapi(
+        title=TITLE,
+        version=app.version,
+        openapi_version="3.1.0",
+        description=DESCRIPTION,
+        routes=app.routes,
+        webhooks=app.webhooks.routes,
+        tags=app.openapi_tags,
+        servers=[{"url": "/"}],
+    )
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = _SCHEMES
+    schemas = components.setdefault("schemas", {})
+    for generated in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(generated, None)
+    schemas["Problem"] = _PROBLEM
+    _complete_operations(app, document)
+    return document
+
+
+def _complete_operations(app: FastAPI, document: Json) -> None:
+    routes = {
+        (context.path_format, method.lower()): context
+        for context in iter_route_contexts(app.routes)
+        for method in context.methods or ()
+    }
+    seen: set[str] = set()
+    for path, method, operation in _operations(document["paths"]):
+        name = operation["operationId"]
+        if name in seen:
+            raise ValueError(f"two operations are called {name}")
+        seen.add(name)
+        _complete(operation, signed_in=_is_signed_in(routes.get((path, method))))
+
+
+def _operations(paths: Mapping[str, Json]) -> Iterator[tuple[str, str, Json]]:
+    for path, item in paths.items():
+        for method in _METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def _is_signed_in(route: RouteContext | None) -> bool:
+    dependant = getattr(route, "dependant", None)
+    return dependant is not None and _identifies(dependant)
+
+
+def _identifies(dependant: Dependant) -> bool:
+    return dependant.call in _SIGNED_IN or any(map(_identifies, dependant.dependencies))
+
+
+def _complete(operation: Json, *, signed_in: bool) -> None:
+    operation.setdefault("security", _SECURITY if signed_in else [])
+    responses = operation["responses"]
+    if "application/json" in responses.get("422", {}).get("content", {}):
+        _replace_generated(responses)
+    if operation["security"]:
+        _add_code(responses, "401", "unauthenticated")
+    responses.setdefault("default", _refusal("Any other refusal"))
+
+
+def _replace_generated(responses: Json) -> None:
+    """FastAPI describes its own shape of a failed validation, which is never sent."""
+    schema = responses["422"]["content"]["application/json"].get("schema", {})
+    if schema.get("$ref", "").endswith("/HTTPValidationError"):
+        del responses["422"]
+        _add_code(responses, "422", "validation-failed")
+
+
+def _add_code(responses: Json, status: str, code: str) -> None:
+    entry = responses.setdefault(status, _refusal(""))
+    codes = entry.setdefault("x-codes", [])
+    if code not in codes:
+        codes.append(code)
+        entry["description"] = " · ".join(f"`{each}`" for each in codes)
+
+
+def _refusal(description: str) -> Json:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": description, "content": {PROBLEM_JSON: {"schema": schema}}}
