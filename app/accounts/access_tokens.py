@@ -7,7 +7,7 @@ from uuid import UUID
 
 import jwt
 
-from app.accounts.errors import TokenExpired, TokenInvalid
+from app.accounts.sign_in_errors import TokenExpired, TokenInvalid
 from app.core.resources import Resources
 
 _PURPOSE = "access-token"

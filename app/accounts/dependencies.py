@@ -1,22 +1,39 @@
 """Who is asking and may they: asked by every router before the first body byte."""
 
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+import base64
+import binascii
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qsl
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Header, Query, Request, Response
 from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.access_tokens import read_access_token
 from app.accounts.caller import Caller
-from app.accounts.errors import PasswordChangeRequired
 from app.accounts.permissions import Permission
 from app.accounts.rates import Rates
 from app.accounts.recognition import CallerCache, recognise
-from app.core.errors import Forbidden, Unauthenticated
+from app.accounts.sign_in_errors import InvalidCredentials, MalformedForm, PasswordChangeRequired
+from app.areas.locate import AreaMap, current_map
+from app.core.errors import (
+    Forbidden,
+    PayloadTooLarge,
+    RevisionRequired,
+    RevisionStale,
+    Unauthenticated,
+    UnsupportedMediaType,
+)
 from app.core.http import TheResources, Transaction, resources_of
+from app.core.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursors
+
+RowT = TypeVar("RowT")
+FormT = TypeVar("FormT", bound=BaseModel)
 
 
 async def identify_signed_in(request: Request) -> Caller:
@@ -103,3 +120,142 @@ async def changing(session: Transaction, resources: TheResources) -> AsyncSessio
 
 
 ChangesRights = Annotated[AsyncSession, Depends(changing, scope="function")]
+
+
+async def area_map(resources: TheResources) -> AreaMap:
+    return await current_map(resources)
+
+
+TheAreaMap = Annotated[AreaMap, Depends(area_map)]
+
+
+def no_store(response: Response) -> None:
+    """Personal data stays out of every cache (H14)."""
+    response.headers["Cache-Control"] = "no-store"
+
+
+class Pages:
+    """One page of a list, as the request asks for it: `pages: ThePages`.
+
+    `position = pages.position("units:…")`, then fetch `pages.fetch` rows, then `pages.cut`.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        response: Response,
+        resources: TheResources,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+        cursor: Annotated[str | None, Query(max_length=1024)] = None,
+    ) -> None:
+        self._url = request.url
+        self._response = response
+        self._keys = resources.keys
+        self._cursor = cursor
+        self._cursors = Cursors(resources.keys, "")
+        self.limit = limit
+        self.fetch = limit + 1
+        """Rows to ask the database for: one more tells that there is a next page."""
+
+    def position(self, question: str) -> list[Any] | None:
+        """Where the last page ended; `question` names the list and its filters.
+
+        Raises CursorInvalid, also for the cursor of another question.
+        """
+        self._cursors = Cursors(self._keys, question)
+        return self._cursors.read(self._cursor)
+
+    def cut(
+        self, rows: Sequence[RowT], position: Callable[[RowT], Sequence[Any]]
+    ) -> tuple[Sequence[RowT], str | None]:
+        """The rows of this page and the next cursor, which also goes into the Link header."""
+        page, following = self._cursors.cut(rows, self.limit, position)
+        if following is not None:
+            url = self._url.include_query_params(cursor=following)
+            self._response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+        return page, following
+
+
+ThePages = Annotated[Pages, Depends()]
+
+
+def seen_revision(if_match: Annotated[str | None, Header(max_length=64)] = None) -> int:
+    """The number in `If-Match: "7"`. Raises RevisionRequired, RevisionStale."""
+    if if_match is None:
+        raise RevisionRequired
+    text = if_match.strip().removeprefix("W/").strip('"')
+    if not (text.isascii() and text.isdigit()):
+        raise RevisionStale
+    return int(text)
+
+
+SeenRevision = Annotated[int, Depends(seen_revision)]
+
+
+def address_of(request: Request) -> str:
+    """The network address; a trusted proxy's word has been put in its place already."""
+    return request.client.host if request.client else "unknown"
+
+
+FORM_BYTES = 8 * 1024
+_FORM_FIELDS = 32
+_FORM = "application/x-www-form-urlencoded"
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """At most 8 KiB of UTF-8 form; client credentials may stand in HTTP Basic instead.
+
+    Raises UnsupportedMediaType, PayloadTooLarge, MalformedForm, InvalidCredentials.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+        raise UnsupportedMediaType
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_BYTES:
+            raise PayloadTooLarge(limit=FORM_BYTES)
+    return {**_basic(request), **_fields(bytes(body))}
+
+
+def form_of(shape: type[FormT]) -> Callable[[dict[str, str]], FormT]:
+    """A dependency that reads the form as `shape`."""
+
+    def read(fields: Annotated[dict[str, str], Depends(read_form)]) -> FormT:
+        try:
+            return shape.model_validate(fields)
+        except ValidationError as invalid:
+            found = [{**error, "loc": ("body", *error["loc"])} for error in invalid.errors()]
+            raise RequestValidationError(found) from None
+
+    return read
+
+
+def form_in_openapi(shape: type[BaseModel]) -> dict[str, Any]:
+    """`openapi_extra` of a route with `form_of(shape)`."""
+    content = {_FORM: {"schema": shape.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _fields(body: bytes) -> dict[str, str]:
+    """Empty values count as missing; a field given twice is refused (RFC 6749 §3.2)."""
+    try:
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_FORM_FIELDS
+        )
+    except ValueError as broken:
+        raise MalformedForm from broken
+    fields = dict(pairs)
+    if len(fields) != len(pairs) or any("\0" in key + value for key, value in pairs):
+        raise MalformedForm
+    return {key: value for key, value in fields.items() if value}
+
+
+def _basic(request: Request) -> dict[str, str]:
+    scheme, _, word = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return {}
+    try:
+        name, _, secret = base64.b64decode(word, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError) as broken:
+        raise InvalidCredentials from broken
+    return {"client_id": name, "client_secret": secret}

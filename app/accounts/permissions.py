@@ -1,6 +1,9 @@
 """Which role may do what: one table, read by `require` and by scope."""
 
+from collections.abc import Iterable
 from enum import StrEnum
+
+from app.accounts.errors import RoleNotForPeople, RolesNotSeparated
 
 
 class Role(StrEnum):
@@ -69,3 +72,12 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
 
 SEPARATED = frozenset({R.ADMINISTRATOR, R.SECURITY_OFFICER, R.AUDITOR})
 """三员分立: no person holds two of these."""
+
+
+def demand_separated(roles: Iterable[Role]) -> None:
+    """Whether one person may hold all of these. Raises RolesNotSeparated, RoleNotForPeople."""
+    held = frozenset(roles)
+    if Role.PLATFORM in held:
+        raise RoleNotForPeople
+    if len(held & SEPARATED) > 1:
+        raise RolesNotSeparated

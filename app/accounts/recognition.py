@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.access_tokens import AccessClaims
 from app.accounts.caller import Caller, Holding
-from app.accounts.errors import SessionEnded
 from app.accounts.models import (
     LoginSession,
     Person,
@@ -21,6 +20,7 @@ from app.accounts.models import (
     Unit,
 )
 from app.accounts.permissions import Role
+from app.accounts.sign_in_errors import SessionEnded
 from app.core.resources import Resources
 
 KEPT_FOR = timedelta(seconds=2)
