@@ -1,15 +1,13 @@
 """The real PostgreSQL, one database a run, a session that rolls back, doubles at the doors."""
 
+import asyncio
 import os
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
-import psycopg
 import pytest
-from psycopg import sql
+from alembic import command
 from pydantic import SecretStr
-from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import (
     AsyncConnection,
     AsyncEngine,
@@ -17,35 +15,66 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
 )
 
-from app import tables
 from app.core.clock import FakeClock
 from app.core.db import Sessions, make_engine
 from app.core.settings import DatabaseSettings, Settings
+from app.embedded.postgres import EmbeddedPostgres
+from app.schema import configuration
+from tests.district import DatabaseServer, District, seed_template
 
 NOON = datetime(2026, 3, 11, 4, 0, tzinfo=UTC)
 """A working Wednesday, 12:00 in Shanghai."""
 
 
 @pytest.fixture(scope="session")
-def server_url() -> str:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseServer]:
     """A PostgreSQL server: the one given, else an embedded one of our own."""
-    return os.environ["ETONG_TEST_DATABASE_URL"]
+    given = os.environ.get("ETONG_TEST_DATABASE_URL")
+    if given:
+        yield DatabaseServer(given)
+        return
+    embedded = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
+    embedded.start()
+    yield DatabaseServer(embedded.url)
+    embedded.stop()
 
 
 @pytest.fixture(scope="session")
-def database_url(server_url: str) -> Iterator[str]:
-    """A migrated, empty database of this run's own."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    admin = server_url.replace("+psycopg", "")
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    url = server_url.rsplit("/", 1)[0] + "/" + name
-    engine = create_engine(url)
-    tables.metadata.create_all(engine)
-    engine.dispose()
-    yield url
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+def database_url(server: DatabaseServer) -> Iterator[str]:
+    """A migrated database of this run's own, with nothing in it."""
+    name = server.create()
+    command.upgrade(configuration(DatabaseSettings(url=SecretStr(server.url(name)))), "head")
+    yield server.url(name)
+    server.drop(name)
+
+
+@pytest.fixture(scope="session")
+def district_template(server: DatabaseServer, database_url: str) -> Iterator[str]:
+    """The name of a database that holds the reference district and its cast; to be cloned."""
+    name = server.create(template=database_url.rsplit("/", 1)[1])
+    asyncio.run(seed_template(server.url(name), NOON))
+    yield name
+    server.drop(name)
+
+
+@pytest.fixture
+async def district(server: DatabaseServer, district_template: str) -> AsyncIterator[District]:
+    """A whole server on a clone of the reference district: real commits, doubles at the doors."""
+    name = server.create(template=district_template)
+    async with District.opened(server.url(name), NOON) as district:
+        yield district
+    server.drop(name)
+
+
+@pytest.fixture(scope="module")
+async def shared_district(
+    server: DatabaseServer, district_template: str
+) -> AsyncIterator[District]:
+    """The same, for the tests of one module that only add to it."""
+    name = server.create(template=district_template)
+    async with District.opened(server.url(name), NOON) as district:
+        yield district
+    server.drop(name)
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,9 @@ class Wakeups(Protocol):
 
     def forget(self, waiter: Waiter) -> None: ...
 
+    def wake_all(self) -> None:
+        """Make everybody who waits in this process look."""
+
     async def close(self) -> None: ...
 
 

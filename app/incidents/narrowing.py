@@ -1,10 +1,10 @@
 """What a list is narrowed to: each filter one clause, the same for list, count and export."""
 
 import math
+from collections.abc import Callable
 from datetime import datetime
-from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Text, and_, cast, exists, or_, select
 
 from app.accounts.caller import Caller
 from app.accounts.models import Unit
@@ -20,32 +20,31 @@ def narrowed(
     caller: Caller, wanted: ListQuery, areas: AreaMap, now: datetime
 ) -> list[ColumnElement[bool]]:
     """WHERE clauses of the filters that are set."""
-    possible: list[tuple[object, ColumnElement[bool]]] = [
-        (wanted.mine, Incident.reporter_id == caller.id),
-        (wanted.state, Incident.state.in_((wanted.state or "").split(","))),
-        (wanted.category, _of_category(wanted.category or "")),
-        (wanted.area, _within(areas, wanted.area or "")),
-        (wanted.unit, Incident.owner_unit_id.in_(_unit(wanted.unit or ""))),
-        (wanted.urgency, Incident.urgency == wanted.urgency),
-        (wanted.overdue, _current_step(Step.due_at < now)),
-        (wanted.supervision, _current_step(Step.supervision == wanted.supervision)),
-        (wanted.since, Incident.received_at >= wanted.since),
-        (wanted.until, Incident.received_at < wanted.until),
-        (wanted.q, Incident.text.contains(wanted.q or "", autoescape=True)),
-        (wanted.near, _near(wanted)),
-    ]
-    return [clause for is_set, clause in possible if is_set]
+    possible: tuple[tuple[object, Callable[[], ColumnElement[bool]]], ...] = (
+        (wanted.mine, lambda: Incident.reporter_id == caller.id),
+        (wanted.state, lambda: Incident.state.in_((wanted.state or "").split(","))),
+        (wanted.category, lambda: _of_category(wanted.category or "")),
+        (wanted.area, lambda: _within(areas, wanted.area or "")),
+        (wanted.unit, lambda: _owned_by(wanted.unit or "")),
+        (wanted.urgency, lambda: Incident.urgency == wanted.urgency),
+        (wanted.overdue, lambda: _current_step(Step.due_at < now)),
+        (wanted.supervision, lambda: _current_step(Step.supervision == wanted.supervision)),
+        (wanted.since, lambda: Incident.received_at >= wanted.since),
+        (wanted.until, lambda: Incident.received_at < wanted.until),
+        (wanted.q, lambda: Incident.text.contains(wanted.q, autoescape=True)),
+        (wanted.near, lambda: _near(wanted)),
+    )
+    return [clause() for is_set, clause in possible if is_set]
 
 
 def _of_category(code: str) -> ColumnElement[bool]:
     return or_(Incident.root == code, Incident.category == code)
 
 
-def _unit(reference: str) -> ColumnElement[UUID]:
-    """By id or code; a unit nobody knows owns nothing."""
-    return select(Unit.id).where(  # type: ignore[return-value]  # a scalar subquery serves IN
-        or_(Unit.code == reference, func.cast(Unit.id, Unit.code.type) == reference)
-    )
+def _owned_by(reference: str) -> ColumnElement[bool]:
+    """A unit by id or code; one that nobody knows owns nothing."""
+    by_code = select(Unit.id).where(or_(Unit.code == reference, cast(Unit.id, Text) == reference))
+    return Incident.owner_unit_id.in_(by_code)
 
 
 def _current_step(condition: ColumnElement[bool]) -> ColumnElement[bool]:

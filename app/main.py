@@ -1,0 +1,71 @@
+"""The web process: routers, error rendering, the layers around every request."""
+
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+
+from app.accounts.router import router as accounts
+from app.areas.router import router as areas
+from app.categories.router import router as categories
+from app.core.bodies import BodyLimits
+from app.core.http import install_errors
+from app.core.middleware import RequestContext
+from app.core.resources import Resources
+from app.deadlines.router import router as deadlines
+from app.incidents.reporting_router import router as reporting
+from app.incidents.router import router as incidents
+from app.media.router import router as media
+from app.notifications.router import router as notifications
+from app.routing.router import router as routing
+from app.system.docs import docs_router
+from app.system.openapi import TITLE, enrich
+from app.system.router import router as system
+
+V1: tuple[APIRouter, ...] = (
+    accounts,
+    reporting,
+    incidents,
+    routing,
+    notifications,
+    media,
+    categories,
+    deadlines,
+    areas,
+)
+
+_STREAMED: dict[str, int | None] = {
+    "/v1/areas/import": None,
+    "/v1/incidents/*/attachments": None,
+}
+"""Bodies that a feature reads as a stream, under limits of its own."""
+
+
+def create_app(resources: Resources) -> FastAPI:
+    """The application on what the process has opened; it opens nothing itself."""
+    app = FastAPI(
+        title=TITLE,
+        version=version("etong"),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        generate_unique_id_function=_operation_id,
+        redirect_slashes=False,
+    )
+    app.state.resources = resources
+    for router in V1:
+        app.include_router(router, prefix="/v1")
+    app.include_router(system)
+    app.include_router(docs_router)
+    install_errors(app)
+    intake = resources.settings.intake
+    app.add_middleware(
+        BodyLimits, most=intake.json_bytes, idle_s=intake.idle_s, exceptions=_STREAMED
+    )
+    app.add_middleware(RequestContext)
+    enrich(app)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

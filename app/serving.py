@@ -1,0 +1,110 @@
+"""Serving: the roles of one process, from its start to its drained end."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Collection, Iterator
+
+import uvicorn
+
+from app.core.resources import Resources
+from app.core.settings import Role, Settings
+from app.main import create_app
+from app.opening import opened
+from app.schema import head_reasons
+from app.system.health import Health
+from app.worker import work
+
+BACKLOG = 2048
+UPLOAD_GRACE_S = 25
+"""How long uploads under way may go on after SIGTERM (U: 30 s at most)."""
+
+Announce = Callable[[int], None]
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: whoever owns the process tells it to stop."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._announce()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(
+    settings: Settings,
+    roles: Collection[Role],
+    stop: asyncio.Event,
+    announce: Announce,
+    *,
+    grace_s: int = UPLOAD_GRACE_S,
+) -> None:
+    """Run the roles until `stop` is set, then drain: streams say goodbye, requests are ended.
+
+    `announce` is called with the port once it is listening (with 0 where no API runs here).
+    """
+    async with opened(settings) as resources:
+        background = asyncio.create_task(work(resources, roles, stop), name="worker")
+        try:
+            if "api" in roles:
+                await _serve_api(resources, stop, announce, grace_s)
+            else:
+                announce(0)
+                await stop.wait()
+        finally:
+            stop.set()
+            await background
+
+
+async def _serve_api(
+    resources: Resources, stop: asyncio.Event, announce: Announce, grace_s: int
+) -> None:
+    settings = resources.settings
+    resources.the(Health).checks.append(head_reasons)
+    listening = _listen(settings.host, settings.port)
+    server = _Server(
+        _config(create_app(resources), settings, grace_s),
+        lambda: announce(listening.getsockname()[1]),
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listening]), name="api")
+    asked = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        resources.draining.set()
+        resources.wakeups.wake_all()
+        server.should_exit = True
+        asked.cancel()
+        await serving
+        listening.close()
+
+
+def _config(app: object, settings: Settings, grace_s: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # an ASGI application
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=grace_s,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=",".join(settings.trusted_proxies) or None,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    listening.listen(BACKLOG)
+    listening.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    return listening
