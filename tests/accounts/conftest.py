@@ -54,16 +54,16 @@ class Phone:
         assert answer.status_code == 200, answer.text
         return {"Authorization": "Bearer " + answer.json()["access_token"]}
 
-    async def get(self, path: str, who: dict[str, str], **query: Any) -> httpx.Response:
+    async def get(self, path: str, who: dict[str, str], **query: str | int) -> httpx.Response:
         return await self.http.get(f"/v1{path}", headers=who, params=query)
 
     async def post(
-        self, path: str, who: dict[str, str], body: Any = None, **headers: str
+        self, path: str, who: dict[str, str], body: object = None, **headers: str
     ) -> httpx.Response:
         return await self.http.post(f"/v1{path}", headers={**who, **headers}, json=body)
 
     async def patch(
-        self, path: str, who: dict[str, str], body: Any, **headers: str
+        self, path: str, who: dict[str, str], body: object, **headers: str
     ) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.http.patch(f"/v1{path}", headers={**who, **named}, json=body)
