@@ -54,6 +54,7 @@ async def read_inbox(
 
 @router.get(
     "/stream",
+    status_code=200,  # FastAPI reads it from a signature that this response does not have
     response_class=StreamResponse,
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
