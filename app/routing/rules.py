@@ -7,7 +7,7 @@ from datetime import time
 from typing import Any, Protocol
 from uuid import UUID
 
-from app.core.db import Json
+Json = dict[str, Any]
 
 UPWARD = ("village", "township", "district")
 
