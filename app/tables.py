@@ -18,6 +18,7 @@ from app.categories.models import Category, CategoryCode
 from app.core.audit import AuditEntry
 from app.core.db import Model
 from app.core.events import OutboxRow
+from app.core.idempotency import KeptAnswer
 from app.core.parking import ParkedReaction
 from app.deadlines.models import CalendarDay, Limit, OfficeHours
 from app.incidents.models import HistoryEntry, Incident, IncidentMedia, IncidentSerial, Step
@@ -41,6 +42,7 @@ TABLES = (
     Incident,
     IncidentMedia,
     IncidentSerial,
+    KeptAnswer,
     Limit,
     LoginFailure,
     LoginSession,

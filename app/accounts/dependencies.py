@@ -98,7 +98,10 @@ class IdentifiedRoute(APIRoute):
 
         async def identified(request: Request) -> Response:
             await identify_signed_in(request)
-            return await handle(request)
+            # kept by the transaction of a request that brought an Idempotency-Key
+            request.state.answer = await handle(request)
+            answer: Response = request.state.answer
+            return answer
 
         return identified
 

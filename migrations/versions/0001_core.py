@@ -54,6 +54,18 @@ def upgrade() -> None:
         postgresql_where="processed_at IS NULL",
     )
     op.create_table(
+        "kept_answers",
+        sa.Column("owner_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("status", sa.BigInteger(), nullable=True),
+        sa.Column("sealed_body", sa.Text(), nullable=True),
+        sa.Column("etag", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("owner_id", "key", name=op.f("pk_kept_answers")),
+    )
+    op.create_index("ix_kept_answers_created_at", "kept_answers", ["created_at"], unique=False)
+    op.create_table(
         "parked_reactions",
         sa.Column("event_id", sa.BigInteger(), nullable=False),
         sa.Column("reaction", sa.Text(), nullable=False),
@@ -79,6 +91,8 @@ def downgrade() -> None:
         postgresql_where="next_attempt_at IS NOT NULL",
     )
     op.drop_table("parked_reactions")
+    op.drop_index("ix_kept_answers_created_at", table_name="kept_answers")
+    op.drop_table("kept_answers")
     op.drop_index(
         "ix_domain_events_waiting",
         table_name="domain_events",
