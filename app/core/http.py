@@ -156,7 +156,7 @@ async def _on_http(request: Request, refused: Exception) -> Response:
 
 def _as_problem(refused: HTTPException) -> Problem:
     # the framework calls bytes that are no UTF-8, absurd numbers and endless nesting "400"
-    if False:
+    if isinstance(refused.__cause__, ValueError | RecursionError):
         return errors.MalformedJson()
     problem = _BY_STATUS.get(refused.status_code, errors.HttpRefused)()
     problem.status = refused.status_code

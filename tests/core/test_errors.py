@@ -318,7 +318,7 @@ def test_explain_falls_back_to_english() -> None:
 
 
 def test_explain_names_odd_places() -> None:
-    def pointer(*location: Any) -> str:  # noqa: ANN401 - whatever Pydantic puts there
+    def pointer(*location: Any) -> str:
         found = {"type": "missing", "loc": location, "msg": "m"}
         return explain([found], "en")[0]["pointer"]
 
@@ -333,3 +333,9 @@ def test_every_text_can_be_shown() -> None:
             assert template.strip()
             assert template.count("{") == template.count("}")
         assert 400 <= kind.status < 600
+
+
+def test_half_a_surrogate_pair_in_a_member_can_be_shown() -> None:
+    body = json.loads(errors.NotFound(filename="\ud800.jpg").document("en", "q"))
+    assert body["filename"] == "\ud800.jpg"
+    assert body["instance"] == "urn:request:q"
