@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.errors import ImportTooLong, ImportUnreadable
 from app.accounts.passwords import seal_phone
-from app.accounts.people_schemas import ImportedRow, NewPersonCommand
+from app.accounts.people_schemas import ImportedPerson, NewPersonCommand
 from app.accounts.scope import AreaTree
 from app.accounts.staffing import NewPerson, Officer, enrol
 from app.core.crypto import Keys
@@ -37,7 +37,7 @@ class Importer:
 
 async def import_people(
     session: AsyncSession, importer: Importer, text: str, *, dry_run: bool
-) -> list[ImportedRow]:
+) -> list[ImportedPerson]:
     """Each row in a savepoint: a refused one leaves the others. A dry run keeps none.
 
     Raises ImportUnreadable, ImportTooLong.
@@ -68,7 +68,7 @@ def _rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 async def _import_row(
     session: AsyncSession, importer: Importer, line: int, row: dict[str, str]
-) -> ImportedRow:
+) -> ImportedPerson:
     username = row["username"][:64]
     try:
         new = _read(row, importer.keys)
@@ -77,11 +77,11 @@ async def _import_row(
     except ValidationError as invalid:
         first = explain(invalid.errors(), importer.language)[0]
         told = f"{first['pointer'].removeprefix('/')}: {first['message']}"
-        return ImportedRow.refused(line, username, "validation-failed", told)
+        return ImportedPerson.refused(line, username, "validation-failed", told)
     except Problem as refused:
         told = refused.detail(importer.language)
-        return ImportedRow.refused(line, username, refused.code, told)
-    return ImportedRow.created(line, username, done.person.id, done.code)
+        return ImportedPerson.refused(line, username, refused.code, told)
+    return ImportedPerson.created(line, username, done.person.id, done.code)
 
 
 def _read(row: dict[str, str], keys: Keys) -> NewPerson:

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 from app.accounts.permissions import Role
 from app.accounts.schemas import HeldRole, PersonBrief, Revision, ShownCode, UnitRef
 from app.accounts.staffing import NewPerson
-from app.core.fields import Code, Command, Line, View
+from app.core.fields import Code, Command, Count, Line, View
 
 Username = Annotated[
     str,
@@ -85,8 +85,8 @@ class ImportPeopleCommand(Command):
     dry_run: bool = False
 
 
-class ImportedRow(View):
-    line: Annotated[int, Field(ge=1)]
+class ImportedPerson(View):
+    line: Count
     username: Annotated[str, Field(max_length=64)]
     outcome: Literal["created", "refused"]
     problem: Annotated[str | None, Field(max_length=64)] = None
@@ -108,6 +108,6 @@ class ImportedRow(View):
 
 class ImportReport(View):
     dry_run: bool
-    created: Annotated[int, Field(ge=0)]
-    refused: Annotated[int, Field(ge=0)]
-    rows: Annotated[list[ImportedRow], Field(max_length=500)]
+    created: Count
+    refused: Count
+    rows: Annotated[list[ImportedPerson], Field(max_length=500)]

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from app.accounts.caller import UnitKind, UnitLevel
 from app.accounts.permissions import Permission, Role
-from app.core.fields import Code, Command, Line, View
+from app.core.fields import Code, Command, Count, Line, View
 
 Shown = Annotated[str, Field(max_length=200)]
 ShownCode = Annotated[str, Field(max_length=64)]
@@ -168,7 +168,7 @@ class NewPlatformCommand(Command):
 
 
 class AuditView(View):
-    id: int
+    id: Count
     at: datetime
     actor_id: UUID | None
     action: ShownCode

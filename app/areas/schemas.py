@@ -10,11 +10,12 @@ from app.areas.csv_rows import AreaCode
 from app.areas.datum import Datum, from_wgs84
 from app.areas.locate import AreaMap, Located
 from app.areas.models import Area, AreaImport, ImportState, Kind, Level
-from app.core.fields import Command, Instant, Lat, Line, Lon, View
+from app.core.fields import Command, Count, Instant, Lat, Line, Lon, View
 from app.core.paging import DEFAULT_LIMIT, MAX_LIMIT
 
 IMPORT_BYTES = 16 * 1024 * 1024
 _MOST_FILES = 32
+_Metres = Annotated[float, Field(ge=0, le=50_000_000, allow_inf_nan=False)]
 _Text = Annotated[str, StringConstraints(max_length=1000)]
 
 
@@ -47,8 +48,8 @@ class AreaView(View):
     level: Level
     parent_code: AreaCode | None
     kind: Kind | None
-    households: int | None
-    population: int | None
+    households: Count | None
+    population: Count | None
     lon: Lon | None
     lat: Lat | None
 
@@ -96,7 +97,7 @@ class AreaName(View):
 
 
 class CandidateView(AreaName):
-    distance_m: float
+    distance_m: _Metres
     """0 for a grid that holds the point."""
 
 
@@ -118,7 +119,7 @@ class LocatedView(View):
     township: AreaName | None
     district: AreaName | None
     uncertain: bool
-    border_distance_m: float | None
+    border_distance_m: _Metres | None
     """To the nearest other grid; null beyond 20 km."""
     candidates: list[CandidateView] = Field(max_length=32)
 
@@ -155,7 +156,7 @@ class MessageView(View):
 
 
 class FindingView(View):
-    line: int | None
+    line: Count | None
     """Of the CSV, from 1."""
     code: _Text | None
     feature: _Text | None
@@ -165,11 +166,11 @@ class FindingView(View):
 
 
 class ImportReportView(View):
-    created: int
-    changed: int
-    unchanged: int
-    warning_count: int
-    error_count: int
+    created: Count
+    changed: Count
+    unchanged: Count
+    warning_count: Count
+    error_count: Count
     warnings: list[FindingView] = Field(max_length=1000)
     errors: list[FindingView] = Field(max_length=1000)
 
@@ -182,8 +183,8 @@ class AreaImportView(View):
 
     id: UUID
     state: ImportState
-    done: int
-    total: int
+    done: Count
+    total: Count
     reason: Literal["refused", "interrupted", "internal"] | None
     report: ImportReportView | None
     created_at: Instant

@@ -36,6 +36,8 @@ Prose = Annotated[
 Instant = Annotated[AwareDatetime, AfterValidator(_sane_year)]
 """RFC 3339 with a zone."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", max_length=64)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""How many, which number: what every JSON reader can hold exactly."""
 Lon = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 Lat = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.accounts.caller import UnitLevel
-from app.core.fields import Code, Command, Line, View
+from app.core.fields import Code, Command, Count, Line, View
 from app.core.paging import Page
 from app.deadlines.importing import MAX_ROWS, ImportReport, Mistake, Outcome
 from app.deadlines.models import Calendar, DayKind, Stage, Urgency
@@ -62,8 +62,8 @@ class CalendarImport(Command):
     dry_run: bool = False
 
 
-class ImportedRow(View):
-    line: int = Field(ge=1)
+class ImportedDay(View):
+    line: Count
     day: str = Field(max_length=200)
     outcome: Outcome
     code: Mistake | None
@@ -72,11 +72,11 @@ class ImportedRow(View):
 
 class CalendarImportView(View):
     applied: bool
-    added: int = Field(ge=0)
-    changed: int = Field(ge=0)
-    unchanged: int = Field(ge=0)
-    refused: int = Field(ge=0)
-    rows: list[ImportedRow] = Field(max_length=MAX_ROWS)
+    added: Count
+    changed: Count
+    unchanged: Count
+    refused: Count
+    rows: list[ImportedDay] = Field(max_length=MAX_ROWS)
 
     @classmethod
     def of(cls, report: ImportReport) -> Self:
@@ -86,12 +86,12 @@ class CalendarImportView(View):
             changed=report.count("changed"),
             unchanged=report.count("unchanged"),
             refused=report.count("refused"),
-            rows=[ImportedRow.model_validate(row) for row in report.rows],
+            rows=[ImportedDay.model_validate(row) for row in report.rows],
         )
 
 
 class LimitView(View):
-    id: int = Field(ge=1)
+    id: Count
     category_code: Code | None
     urgency: Urgency
     level: UnitLevel | None

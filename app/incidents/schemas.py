@@ -5,7 +5,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.core.fields import Code, Command, Instant, Lat, Line, Lon, Prose, Sha256, View
+from app.core.fields import Code, Command, Count, Instant, Lat, Line, Lon, Prose, Sha256, View
 from app.incidents.status import Action
 
 Datum = Literal["wgs84", "gcj02", "bd09", "cgcs2000"]
@@ -138,7 +138,7 @@ class TransitionCommand(Command):
 class AttachmentReceipt(View):
     id: UUID
     state: str = Field(max_length=20)
-    size: int | None
+    size: Count | None
     sha256: str | None = Field(max_length=64)
 
 
@@ -149,14 +149,14 @@ class IncidentReceipt(View):
     state: str = Field(max_length=20)
     complete: bool
     attachments: list[AttachmentReceipt] = Field(max_length=100)
-    revision: int
+    revision: Count
 
 
 class PlaceView(View):
-    lon: float | None
-    lat: float | None
+    lon: Lon | None
+    lat: Lat | None
     datum: Datum
-    accuracy_m: float | None
+    accuracy_m: Annotated[float, Field(ge=0, le=100_000)] | None
     address: str | None = Field(max_length=200)
     grid_code: str | None = Field(max_length=64)
     grid_uncertain: bool
@@ -167,7 +167,7 @@ class ReporterView(View):
     name: str = Field(max_length=200)
 
 
-class UnitView(View):
+class IncidentUnit(View):
     id: UUID
     code: str = Field(max_length=64)
     name: str = Field(max_length=200)
@@ -176,11 +176,11 @@ class UnitView(View):
 
 class StepView(View):
     id: UUID
-    unit: UnitView
+    unit: IncidentUnit
     state: str = Field(max_length=20)
     opened_at: datetime
     due_at: datetime | None
-    remaining: int | None
+    remaining: Annotated[int, Field(ge=-(2**53), le=2**53)] | None
     """Seconds until `due_at`, negative when overdue."""
     light: Literal["green", "yellow", "red"] | None
     supervision: str = Field(max_length=20)
@@ -190,7 +190,7 @@ class AttachmentView(View):
     id: UUID
     kind: str = Field(max_length=20)
     name: str = Field(max_length=255)
-    size: int | None
+    size: Count | None
     sha256: str | None = Field(max_length=64)
     content_type: str | None = Field(max_length=100)
     state: str = Field(max_length=20)
@@ -217,20 +217,20 @@ class IncidentView(View):
     place: PlaceView
     area_code: str = Field(max_length=64)
     grid_code: str | None = Field(max_length=64)
-    owner: UnitView
+    owner: IncidentUnit
     reporter: ReporterView | None
     received_at: datetime
     occurred_at: datetime | None
-    revision: int
+    revision: Count
     step: StepView | None
     outcome: str | None = Field(max_length=5000)
-    allowed_actions: list[str] = Field(max_length=50)
+    allowed_actions: list[Annotated[str, Field(max_length=40)]] = Field(max_length=50)
     attachments: list[AttachmentView] = Field(max_length=100)
     complete: bool
     self_handled: bool
-    rework_count: int
+    rework_count: Count
     merged_into: UUID | None
-    score: int | None
+    score: Annotated[int, Field(ge=1, le=5)] | None
     raiser: MaskedPerson | None
     parties: list[MaskedPerson] = Field(max_length=20)
     appointment_at: datetime | None
@@ -239,11 +239,11 @@ class IncidentView(View):
 class HistoryActor(View):
     id: UUID | None
     name: str = Field(max_length=200)
-    unit: UnitView | None
+    unit: IncidentUnit | None
 
 
 class HistoryView(View):
-    seq: int
+    seq: Count
     at: datetime
     actor: HistoryActor
     action: str = Field(max_length=40)

@@ -26,11 +26,11 @@ from app.incidents.schemas import (
     HistoryActor,
     HistoryView,
     IncidentReceipt,
+    IncidentUnit,
     IncidentView,
     PlaceView,
     ReporterView,
     StepView,
-    UnitView,
 )
 from app.incidents.status import State
 from app.media.models import MediaFile
@@ -119,7 +119,7 @@ def _view(
         place=_place(incident, looking.datum),
         area_code=incident.area_code,
         grid_code=incident.grid_code,
-        owner=UnitView.model_validate(around.units[incident.owner_unit_id]),
+        owner=IncidentUnit.model_validate(around.units[incident.owner_unit_id]),
         reporter=ReporterView(id=incident.reporter_id, name=names.get(incident.reporter_id, ""))
         if known
         else None,
@@ -128,7 +128,7 @@ def _view(
         revision=incident.revision,
         step=_step(step, around, looking.now) if step else None,
         outcome=incident.outcome,
-        allowed_actions=[str(a) for a in allowed_actions(places, State(incident.state))],
+        allowed_actions=allowed_actions(places, State(incident.state), step, around),
         attachments=[_attachment(item, file, looking) for item, file in files],
         complete=_complete([item for item, _ in files]),
         self_handled=incident.self_handled,
@@ -171,7 +171,7 @@ def _step(step: Step, around: Surroundings, now: datetime) -> StepView:
     due = step.due_at
     return StepView(
         id=step.id,
-        unit=UnitView.model_validate(around.units[step.unit_id]),
+        unit=IncidentUnit.model_validate(around.units[step.unit_id]),
         state=step.state,
         opened_at=step.opened_at,
         due_at=due,
@@ -216,7 +216,7 @@ def _entry(
         actor=HistoryActor(
             id=None if nameless else entry.actor_id,
             name="" if nameless else entry.actor_name,
-            unit=UnitView.model_validate(unit) if unit else None,
+            unit=IncidentUnit.model_validate(unit) if unit else None,
         ),
         action=entry.action,
         from_state=entry.from_state,

@@ -4,11 +4,11 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.core.fields import Command, View
+from app.core.fields import Command, Count, View
 
 
 class NoticeView(View):
-    seq: int
+    seq: Count
     type: str = Field(max_length=64)
     incident_id: UUID
     number: str = Field(max_length=64)
@@ -23,8 +23,8 @@ class InboxPage(View):
     items: list[NoticeView] = Field(max_length=200)
     next: str | None = Field(max_length=20)
     """The number to ask `after` next; null when nothing newer is there now."""
-    head_seq: int
-    acked_seq: int
+    head_seq: Count
+    acked_seq: Count
 
 
 class AckCommand(Command):
@@ -32,4 +32,4 @@ class AckCommand(Command):
 
 
 class AckView(View):
-    acked_seq: int
+    acked_seq: Count

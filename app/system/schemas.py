@@ -32,7 +32,7 @@ class HealthDetail(View):
     store: Literal["ok", "unavailable"]
     pool: PoolView
     loop_lag_ms: float = Field(ge=0, le=1e9)
-    ages: dict[str, float | None] = Field(max_length=100)
+    ages: dict[str, Annotated[float, Field(ge=0, le=1e12)] | None] = Field(max_length=100)
     version: Word
     started_at: datetime
     server_time: datetime
