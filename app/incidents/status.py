@@ -126,8 +126,13 @@ INTAKE_EDGES: frozenset[tuple[State | None, State]] = frozenset(
 )
 """How an incident begins: reported, or reported as already self-handled."""
 
+ROUTE_EDGES: frozenset[tuple[State | None, State]] = frozenset(
+    {(State.SUBMITTED, State.SUBMITTED), (State.SUBMITTED, State.DISPATCHED)}
+)
+"""How routing opens the first step: at a centre, or at a member department."""
+
 
 def edges() -> frozenset[tuple[State | None, State]]:
     """Every (from, to) the history may ever show."""
     moves = {(source, row.target or source) for row in TRANSITIONS for source in row.sources}
-    return INTAKE_EDGES | moves | {(State.SUBMITTED, State.SUBMITTED)}
+    return INTAKE_EDGES | ROUTE_EDGES | moves
