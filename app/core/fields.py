@@ -1,7 +1,7 @@
 """Field types of the wire: every string bounded, no NUL (PostgreSQL can't store one)."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -52,3 +52,12 @@ class View(BaseModel):
     """What the server shows; read from rows by attribute."""
 
     model_config = ConfigDict(from_attributes=True)
+
+
+def schemas_of(shape: type[BaseModel]) -> dict[str, Any]:
+    """JSON Schemas by name, of a body that a route reads itself and every shape inside it.
+
+    For `openapi_extra={"x-schemas": …}`; the description refers to `#/components/schemas/{name}`.
+    """
+    whole = shape.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**whole.pop("$defs", {}), shape.__name__: whole}

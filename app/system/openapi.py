@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import RouteContext, iter_route_contexts
+from fastapi.routing import iter_route_contexts
 
 from app.accounts.dependencies import identify, identify_signed_in
 from app.core.errors import PROBLEM_JSON
@@ -26,7 +26,10 @@ every outcome comes back to its reporter.
 - Times are RFC 3339 in UTC, durations are seconds, every point names its `datum`.
 - Clients ignore response fields and enum values they do not know.
 """
+SCHEMAS = "x-schemas"
+"""A route that reads its own body names the schemas it refers to here, in its `openapi_extra`."""
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_FORMATS = {"integer": "int64", "number": "double"}
 _SIGNED_IN = frozenset({identify, identify_signed_in})
 _SECURITY: list[dict[str, list[str]]] = [{"password": []}, {"bearer": []}]
 _SCHEMES: Json = {
@@ -112,6 +115,7 @@ def describe(app: FastAPI) -> Json:
         schemas.pop(generated, None)
     schemas["Problem"] = _PROBLEM
     _complete_operations(app, document)
+    _name_formats(document)
     return document
 
 
@@ -127,7 +131,8 @@ def _complete_operations(app: FastAPI, document: Json) -> None:
         if name in seen:
             raise ValueError(f"two operations are called {name}")
         seen.add(name)
-        _complete(operation, signed_in=_is_signed_in(routes.get((path, method))))
+        document["components"]["schemas"].update(operation.pop(SCHEMAS, {}))
+        _complete(operation, getattr(routes.get((path, method)), "dependant", None))
 
 
 def _operations(paths: Mapping[str, Json]) -> Iterator[tuple[str, str, Json]]:
@@ -137,22 +142,28 @@ def _operations(paths: Mapping[str, Json]) -> Iterator[tuple[str, str, Json]]:
                 yield path, method, item[method]
 
 
-def _is_signed_in(route: RouteContext | None) -> bool:
-    dependant = getattr(route, "dependant", None)
-    return dependant is not None and _identifies(dependant)
-
-
 def _identifies(dependant: Dependant) -> bool:
     return dependant.call in _SIGNED_IN or any(map(_identifies, dependant.dependencies))
 
 
-def _complete(operation: Json, *, signed_in: bool) -> None:
-    operation.setdefault("security", _SECURITY if signed_in else [])
+def _permission(dependant: Dependant) -> str | None:
+    """What `require` demands before the handler; the deepest answer is the only one."""
+    found = [getattr(dependant.call, "permission", None), *map(_permission, dependant.dependencies)]
+    return next((str(permission) for permission in found if permission), None)
+
+
+def _complete(operation: Json, dependant: Dependant | None) -> None:
+    identified = dependant is not None and _identifies(dependant)
+    operation.setdefault("security", _SECURITY if identified else [])
     responses = operation["responses"]
     if "application/json" in responses.get("422", {}).get("content", {}):
         _replace_generated(responses)
     if operation["security"]:
         _add_code(responses, "401", "unauthenticated")
+    permission = _permission(dependant) if dependant else None
+    if permission:
+        operation["x-permission"] = permission
+        _add_code(responses, "403", "forbidden")
     responses.setdefault("default", _refusal("Any other refusal"))
 
 
@@ -175,3 +186,16 @@ def _add_code(responses: Json, status: str, code: str) -> None:
 def _refusal(description: str) -> Json:
     schema = {"$ref": "#/components/schemas/Problem"}
     return {"description": description, "content": {PROBLEM_JSON: {"schema": schema}}}
+
+
+def _name_formats(node: Any) -> None:  # noqa: ANN401 - any part of a JSON document
+    """Generators of clients choose their number types by `format` (H13)."""
+    if isinstance(node, dict):
+        kind = node.get("type")
+        if isinstance(kind, str) and kind in _FORMATS:
+            node.setdefault("format", _FORMATS[kind])
+        for part in node.values():
+            _name_formats(part)
+    elif isinstance(node, list):
+        for part in node:
+            _name_formats(part)
