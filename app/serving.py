@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 
 import uvicorn
 
+from app.areas.jobs import AreaImports
 from app.core.resources import Resources
 from app.core.settings import Role, Settings
 from app.main import create_app
@@ -61,6 +62,7 @@ async def serve(
         finally:
             stop.set()
             await background
+            await resources.the(AreaImports).close()
 
 
 async def _serve_api(
