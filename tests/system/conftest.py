@@ -15,7 +15,7 @@ from uuid import uuid4
 import httpx
 import pytest
 import uvicorn
-from fastapi import APIRouter, FastAPI, Form
+from fastapi import APIRouter, FastAPI, Form, Request
 
 from app.accounts.caller import Caller
 from app.accounts.dependencies import CurrentCaller, identify
@@ -46,16 +46,17 @@ class BookView(View):
 
 
 books = APIRouter(prefix="/v1", tags=["books"])
-signed_in: list[dict[str, str]] = []
 
 
 @books.post("/token")
 async def issue_token(
+    request: Request,
     grant_type: Annotated[str, Form(max_length=30)],
     username: Annotated[str, Form(max_length=30)],
     password: Annotated[str, Form(max_length=30)],
 ) -> dict[str, str]:
-    signed_in.append({"grant_type": grant_type, "username": username, "password": password})
+    credentials = request.headers.get("authorization")
+    request.app.state.signed_in = (grant_type, username, password, credentials)
     return {"access_token": "opaque", "token_type": "bearer"}
 
 
@@ -149,7 +150,7 @@ class Page:
     requested: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
-    async def ask(self, expression: str) -> Any:  # noqa: ANN401 - any JSON
+    async def ask(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""
         asked = {"expression": expression, "returnByValue": True, "awaitPromise": True}
         answer = await self.browser.call("Runtime.evaluate", asked, self.session)
@@ -179,7 +180,7 @@ class Page:
 class Browser:
     """Chromium over its debugging pipe: JSON messages that end with NUL, file descriptors 3, 4."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: Any) -> None:  # noqa: ANN401 - a pipe's transport
+    def __init__(self, reader: asyncio.StreamReader, writer: Any) -> None:
         self._reader, self._writer = reader, writer
         self._number = 0
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fastapi import FastAPI
 
 if TYPE_CHECKING:
     from tests.system.conftest import Page
@@ -57,9 +58,8 @@ async def test_h18_redoc_renders_from_our_origin_alone(
 
 
 async def test_h18_signing_in_from_the_page_works(
-    origin: str, open_page: Opener, as_caller: None
+    app: FastAPI, origin: str, open_page: Opener
 ) -> None:
-    assert as_caller is None
     page = await open_page(origin + "/docs")
     await page.until("document.querySelector('.btn.authorize') !== null")
     await page.ask("document.querySelector('.btn.authorize').click()")
@@ -70,6 +70,7 @@ async def test_h18_signing_in_from_the_page_works(
     await page.until("document.body.innerText.includes('Logout')")
     used: list[Any] = [each for each in page.requested if each.endswith("/v1/token")]
     assert used == [origin + "/v1/token"]
+    assert app.state.signed_in == ("password", "desk-liuhu", "Etong-demo-1", None)
     _stayed_home(page, origin)
 
 
