@@ -77,13 +77,13 @@ async def live() -> dict[str, str]:
     return {}
 
 
-async def unhandled(_scope: Scope, receive: Any, _send: Any) -> None:  # noqa: ANN401 - ASGI
+async def unhandled(_scope: Scope, receive: Any, _send: Any) -> None:
     """A raw ASGI endpoint that lets the framework's exception through."""
     await receive()
     raise ClientDisconnect
 
 
-async def half_an_answer(_scope: Scope, _receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+async def half_an_answer(_scope: Scope, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"half", "more_body": True})
     raise ValueError("张三")
@@ -321,7 +321,7 @@ async def test_f7_a_client_that_left_is_one_line_and_a_count(
 
 
 async def test_a_bug_after_the_client_left_is_still_a_bug(app: FastAPI, lines: list[Any]) -> None:
-    async def bug(_scope: Scope, receive: Any, _send: Any) -> None:  # noqa: ANN401 - ASGI
+    async def bug(_scope: Scope, receive: Any, _send: Any) -> None:
         await receive()
         raise ValueError("a real one")
 
@@ -333,7 +333,7 @@ async def test_a_bug_after_the_client_left_is_still_a_bug(app: FastAPI, lines: l
 async def test_other_protocols_pass_untouched(app: FastAPI) -> None:
     sent: list[Message] = []
 
-    async def inner(scope: Scope, _receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+    async def inner(scope: Scope, _receive: Any, send: Any) -> None:
         await send({"type": scope["type"]})
 
     async def send(message: Message) -> None:
