@@ -186,7 +186,7 @@ def test_a_form_without_parts() -> None:
         b'Content-Disposition: attachment; name="a"\r\n\r\n',
         b'Content-Disposition: form-data; filename="a"\r\n\r\n',
         b'Content-Disposition: form-data; name="a"; name="b"\r\n\r\n',
-        b'Content-Disposition: form-data; name="a"\r\nContent-Disposition: form-data\r\n\r\n',
+        b'Content-Disposition: form-data; name="a"\r\n' * 2 + b"\r\n",
         b'Content-Disposition: form-data; name="a\nX: y"\r\n\r\n',
         b'Content-Disposition: form-data; name="a\x00"\r\n\r\n',
         b'Content-Disposition: form-data; name="a" garbage\r\n\r\n',
