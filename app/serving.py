@@ -8,11 +8,13 @@ from collections.abc import Callable, Collection, Iterator
 import uvicorn
 
 from app.areas.jobs import AreaImports
+from app.core.metrics import Metrics
 from app.core.resources import Resources
 from app.core.settings import Role, Settings
 from app.main import create_app
 from app.opening import opened
 from app.schema import head_reasons
+from app.system.ages import register_ages
 from app.system.health import Health
 from app.worker import work
 
@@ -52,6 +54,8 @@ async def serve(
     `announce` is called with the port once it is listening (with 0 where no API runs here).
     """
     async with opened(settings) as resources:
+        register_ages(resources)
+        watching = asyncio.create_task(resources.the(Metrics).watch_loop(), name="loop-lag")
         background = asyncio.create_task(work(resources, roles, stop), name="worker")
         try:
             if "api" in roles:
@@ -61,6 +65,7 @@ async def serve(
                 await stop.wait()
         finally:
             stop.set()
+            watching.cancel()
             await background
             await resources.the(AreaImports).close()
 

@@ -93,6 +93,8 @@ def make_engine(settings: DatabaseSettings) -> AsyncEngine:
         # pinging costs a round trip a request; a dead connection is replaced by its first user
         pool_pre_ping=False,
         pool_use_lifo=True,
+        # an error's text must not carry what people wrote
+        hide_parameters=True,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={

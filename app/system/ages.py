@@ -1,0 +1,45 @@
+"""Ages are the alarms (4-reliability §6): how long the oldest of each kind has been waiting."""
+
+from sqlalchemy import TextClause, text
+
+from app.core.metrics import Metrics
+from app.core.resources import Resources
+
+_UNROUTED = text("""
+    SELECT min(received_at) FROM incidents WHERE state = 'submitted' AND current_step_id IS NULL""")
+_OUTBOX = text("SELECT min(recorded_at) FROM domain_events WHERE processed_at IS NULL")
+_MEDIA = text("""
+    SELECT min(i.received_at) FROM incident_media m JOIN incidents i ON i.id = m.incident_id
+    WHERE m.state = 'expected'""")
+_UNSEEN = text("""
+    SELECT min(n.at) FROM notices n JOIN incidents i ON i.id = n.incident_id
+    WHERE n.acked_at IS NULL AND i.urgency IN ('urgent', 'critical')""")
+
+_AGES = (
+    ("unrouted_oldest_seconds", "Oldest report without a unit", _UNROUTED),
+    ("outbox_oldest_seconds", "Oldest event without its reactions", _OUTBOX),
+    ("media_pending_oldest_seconds", "Oldest report with files still expected", _MEDIA),
+    ("unseen_urgent_oldest_seconds", "Oldest notice of an urgent matter nobody has seen", _UNSEEN),
+)
+
+
+def register_ages(resources: Resources) -> None:
+    """Make the ages part of this process's metrics; called once."""
+    metrics = resources.the(Metrics)
+    for name, description, question in _AGES:
+        metrics.age(name, description, _Age(question))
+
+
+class _Age:
+    """Seconds since the oldest; 0 when nothing waits."""
+
+    def __init__(self, question: TextClause) -> None:
+        self._question = question
+
+    async def __call__(self, resources: Resources) -> float:
+        async with resources.sessions.read() as session:
+            oldest = await session.scalar(self._question)
+        if oldest is None:
+            return 0.0
+        age: float = (resources.clock.now() - oldest).total_seconds()
+        return max(0.0, age)
