@@ -12,6 +12,7 @@ from app.core.bodies import BodyLimits
 from app.core.http import install_errors
 from app.core.middleware import RequestContext
 from app.core.resources import Resources
+from app.core.settings import MIB
 from app.deadlines.router import router as deadlines
 from app.incidents.reporting_router import router as reporting
 from app.incidents.router import router as incidents
@@ -34,11 +35,7 @@ V1: tuple[APIRouter, ...] = (
     areas,
 )
 
-_STREAMED: dict[str, int | None] = {
-    "/v1/areas/import": None,
-    "/v1/incidents/*/attachments": None,
-}
-"""Bodies that a feature reads as a stream, under limits of its own."""
+_IMPORT_BYTES = 16 * MIB
 
 
 def create_app(resources: Resources) -> FastAPI:
@@ -59,8 +56,13 @@ def create_app(resources: Resources) -> FastAPI:
     app.include_router(docs_router)
     install_errors(app)
     intake = resources.settings.intake
+    # bodies that a feature reads as a stream; multipart ones count their own parts
+    streamed = {
+        "/v1/areas/import": _IMPORT_BYTES,
+        "/v1/incidents/*/attachments": intake.request_bytes,
+    }
     app.add_middleware(
-        BodyLimits, most=intake.json_bytes, idle_s=intake.idle_s, exceptions=_STREAMED
+        BodyLimits, most=intake.json_bytes, idle_s=intake.idle_s, exceptions=streamed
     )
     app.add_middleware(RequestContext)
     enrich(app)

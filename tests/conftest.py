@@ -40,18 +40,26 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseServer]
 
 
 @pytest.fixture(scope="session")
-def database_url(server: DatabaseServer) -> Iterator[str]:
-    """A migrated database of this run's own, with nothing in it."""
+def migrated_template(server: DatabaseServer) -> Iterator[str]:
+    """The name of a migrated, empty database that nobody connects to: it can be cloned."""
     name = server.create()
     command.upgrade(configuration(DatabaseSettings(url=SecretStr(server.url(name)))), "head")
+    yield name
+    server.drop(name)
+
+
+@pytest.fixture(scope="session")
+def database_url(server: DatabaseServer, migrated_template: str) -> Iterator[str]:
+    """A migrated database of this run's own, with nothing in it."""
+    name = server.create(template=migrated_template)
     yield server.url(name)
     server.drop(name)
 
 
 @pytest.fixture(scope="session")
-def district_template(server: DatabaseServer, database_url: str) -> Iterator[str]:
+def district_template(server: DatabaseServer, migrated_template: str) -> Iterator[str]:
     """The name of a database that holds the reference district and its cast; to be cloned."""
-    name = server.create(template=database_url.rsplit("/", 1)[1])
+    name = server.create(template=migrated_template)
     asyncio.run(seed_template(server.url(name), NOON))
     yield name
     server.drop(name)
