@@ -24,6 +24,10 @@ from app.media.models import MediaFile
 _MOST_FILES = 5 * MAX_FILES
 
 
+class AttachmentThere(Exception):  # noqa: N818 - names the fact
+    """These very bytes are stored already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a late file belongs: listed in the report, or new evidence of somebody involved."""
@@ -81,7 +85,52 @@ async def take_places(
     return frozenset(link.attachment_id for link in taken)
 
 
-async def add_evidence(
+async def contradicted(
+    session: AsyncSession, incident_id: UUID, received: Mapping[UUID, Received]
+) -> frozenset[UUID]:
+    """Attachments that are stored already, with other bytes than these."""
+    rows = await session.execute(
+        select(IncidentMedia.attachment_id, MediaFile.sha256)
+        .join(MediaFile, MediaFile.id == IncidentMedia.media_id)
+        .where(IncidentMedia.incident_id == incident_id, IncidentMedia.attachment_id.in_(received))
+    )
+    return frozenset(
+        row.attachment_id
+        for row in rows
+        if row.sha256.hex() != received[row.attachment_id].stored.sha256
+    )
+
+
+async def take_in(
+    session: AsyncSession,
+    caller: Caller,
+    place: Place,
+    received: Received,
+    name: str,
+    at: datetime,
+) -> Incident:
+    """Put one late file where it belongs; the incident as it is then, locked.
+
+    Raises AttachmentImmutable where somebody was faster with other bytes, AttachmentThere where
+    they were faster with the same: then this object is one too many.
+    """
+    incident = await locked(session, place.incident_id)
+    link = await session.get(
+        IncidentMedia, (place.incident_id, place.attachment_id), populate_existing=True
+    )
+    if link is None:
+        await _add_evidence(session, caller, incident, place.attachment_id, received, name, at)
+    elif link.state == "stored":
+        files = {place.attachment_id: received}
+        if await contradicted(session, incident.id, files):
+            raise errors.AttachmentImmutable
+        raise AttachmentThere
+    else:
+        await take_places(session, caller, incident, {place.attachment_id: received}, at)
+    return incident
+
+
+async def _add_evidence(
     session: AsyncSession,
     caller: Caller,
     incident: Incident,

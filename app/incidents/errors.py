@@ -24,6 +24,15 @@ class IdempotencyKeyMismatch(
 ): ...
 
 
+class IncidentIdInvalid(
+    Problem,
+    status=400,
+    code="incident-id-invalid",
+    zh="事件编号（id）必须是第 4 或第 7 版 UUID，由终端生成",
+    en="The incident's id must be a UUID of version 4 or 7, made by the terminal",
+): ...
+
+
 class AttachmentNotListed(
     Problem,
     status=422,

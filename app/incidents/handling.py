@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.caller import Caller
 from app.accounts.models import Unit
-from app.accounts.queries import unit_by_ref
+from app.accounts.queries import parent_centre, unit_by_ref
 from app.core.errors import RevisionRequired, RevisionStale
 from app.core.events import record
 from app.deadlines.limits import Deadlines
@@ -105,10 +105,11 @@ async def _check_place(
     around = await look_around(session, [incident], [step] if step else [])
     places = standing(caller, incident, step, around)
     state = State(incident.state)
+    possible = allowed_actions(places, state, step, around)
     if state not in row.sources:
-        raise errors.ActionNotAllowed(state=state, allowed_actions=allowed_actions(places, state))
+        raise errors.ActionNotAllowed(state=state, allowed_actions=possible)
     if row.who not in places:
-        raise errors.ActionForbidden(allowed_actions=allowed_actions(places, state))
+        raise errors.ActionForbidden(allowed_actions=possible)
 
 
 async def _check_needs(
@@ -231,9 +232,9 @@ async def _rate(moving: Move, after: State) -> None:
 
 async def _escalate(moving: Move, after: State) -> None:
     unit = await moving.session.get_one(Unit, moving.current.unit_id)
-    if unit.parent_id is None:
+    parent = await parent_centre(moving.session, unit)
+    if parent is None:
         raise errors.NoSuperior
-    parent = await moving.session.get_one(Unit, unit.parent_id)
     await _pass_on(moving, parent, parent.id, after)
 
 

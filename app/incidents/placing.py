@@ -74,6 +74,10 @@ def _own_area(areas: AreaMap, caller: Caller) -> AreaNode | None:
 def _candidates(located: Located, certain: bool) -> tuple[Json, ...]:  # noqa: FBT001 - a fact, not a switch of behaviour
     if certain:
         return ()
-    return tuple(
+    found = tuple(
         {"code": item.code, "distance_m": round(item.distance_m, 1)} for item in located.candidates
     )
+    if found or located.grid_code is None:
+        return found
+    # the point is sure of its grid, and the phone named another one
+    return ({"code": located.grid_code, "distance_m": 0.0},)

@@ -58,7 +58,7 @@ class Receiving:
         limits = self._resources.settings.intake
         incoming = parts(content_type, stream, limits)
         first = await anext(incoming, None)
-        if first is None or first.name != "meta" or first.content_type not in (None, _JSON):
+        if first is None or first.name != "meta" or first.content_type != _JSON:
             raise MetaMustBeFirst
         meta = await first.text(limits.meta_bytes)
         prepared = await read_meta(meta.encode())

@@ -6,10 +6,9 @@ keeps more than half.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -101,25 +100,19 @@ class Report:
 
     @property
     def fingerprint(self) -> bytes:
-        return fingerprint(self.new, self.received)
+        return fingerprint(self.new)
 
 
-def fingerprint(new: NewIncident, received: Mapping[UUID, Received]) -> bytes:
-    """SHA-256 of the content (I4): no key order, file names, part order, boundary or header."""
-    content = new.model_dump(mode="json", exclude={"attachments"})
-    files = []
-    for file in new.attachments:
-        came = received.get(file.id)
-        files.append(
-            [
-                str(file.id),
-                file.sha256 or (came.stored.sha256 if came else None),
-                file.size if file.size is not None else (came.stored.size if came else None),
-            ]
-        )
-    return hashlib.sha256(
-        orjson.dumps([content, sorted(files, key=_first)], option=orjson.OPT_SORT_KEYS)
-    ).digest()
+def fingerprint(new: NewIncident) -> bytes:
+    """SHA-256 of the content as the client tells it (I4).
+
+    Key order, file names, the order of the files, boundaries and headers don't matter, and neither
+    does whether a file's bytes came along: what the manifest gives no digest for is compared with
+    the stored bytes (`completing.contradicted`).
+    """
+    content = new.model_dump(mode="json", exclude={"attachments": {"__all__": {"name"}}})
+    content["attachments"].sort(key=_id_of)
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 async def report(
@@ -173,8 +166,8 @@ def file_row(file: ManifestFile, received: Received, caller: Caller, at: datetim
     }
 
 
-def _first(item: Sequence[Any]) -> Any:  # noqa: ANN401 - a sort key
-    return item[0]
+def _id_of(file: Json) -> str:
+    return str(file["id"])
 
 
 def _hex(raw: bytes) -> str:

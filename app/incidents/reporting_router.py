@@ -24,6 +24,7 @@ from app.core.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from app.core.fields import schemas_of
 from app.core.http import TheResources, problems
 from app.core.object_store import StoreUnavailable
 from app.core.resources import Resources
@@ -69,7 +70,8 @@ _BODY: dict[str, Any] = {
                 "encoding": {"meta": {"contentType": "application/json"}},
             },
         },
-    }
+    },
+    "x-schemas": schemas_of(NewIncident),
 }
 
 
@@ -98,6 +100,7 @@ _BODY: dict[str, Any] = {
             errors.AttachmentRepeated,
             AttachmentsDiffer,
             DigestMismatch,
+            errors.IncidentIdInvalid,
             errors.IdempotencyKeyMismatch,
             errors.IdempotencyKeyReused,
             Unavailable,
@@ -201,19 +204,16 @@ async def _settle_file(
     resources: Resources, caller: Caller, place: completing.Place, received: Received, name: str
 ) -> Response:
     at = resources.clock.now()
-    async with resources.sessions.begin() as session:
-        incident = await completing.locked(session, place.incident_id)
-        files = {place.attachment_id: received}
-        used = await completing.take_places(session, caller, incident, files, at)
-        if not used and place.link is None:
-            await completing.add_evidence(
-                session, caller, incident, place.attachment_id, received, name, at
-            )
-            used = frozenset(files)
-        shown = await receipt(session, incident)
-    if not used:  # somebody else was faster with the same file
+    try:
+        async with resources.sessions.begin() as session:
+            incident = await completing.take_in(session, caller, place, received, name, at)
+            shown = await receipt(session, incident)
+    except (completing.AttachmentThere, errors.AttachmentImmutable) as faster:
         await remove(resources, [received.stored.object_key])
-    return _answer(shown, 201 if used else 200)
+        if isinstance(faster, errors.AttachmentImmutable):
+            raise
+        return _answer(await _shown(resources, place.incident_id), 200)
+    return _answer(shown, 201)
 
 
 async def _received(
@@ -242,6 +242,8 @@ def _parsed(raw: bytes) -> NewIncident:
         return NewIncident.model_validate_json(raw)
     except ValidationError as invalid:
         found = invalid.errors(include_url=False)
+        if any(error["loc"] == ("id",) and error["type"] != "missing" for error in found):
+            raise errors.IncidentIdInvalid from invalid
         raise RequestValidationError(
             [{**error, "loc": ("body", *error["loc"])} for error in found]
         ) from invalid

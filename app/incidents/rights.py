@@ -1,6 +1,7 @@
 """Whose move it is: where the caller stands towards an incident, and what that allows (pure)."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -29,6 +30,8 @@ class Surroundings:
     units: Mapping[UUID, Unit]
     dispatchers: Mapping[UUID, Sequence[UUID]]
     """Of the centres that have something to verify."""
+    below: Mapping[UUID, frozenset[str]]
+    """Kinds of units right below the centres that have something to pass on."""
 
 
 async def look_around(
@@ -40,7 +43,23 @@ async def look_around(
     rows = await session.scalars(select(Unit).where(Unit.id.in_(ids)))
     verifying = {step.opened_by for step in steps if step.state == State.HANDLED}
     staff = await staff_of(session, verifying, [Role.DISPATCHER]) if verifying else {}
-    return Surroundings({unit.id: unit for unit in rows}, staff)
+    passing = {step.unit_id for step in steps if step.state == State.ACCEPTED}
+    below = await _kinds_below(session, passing) if passing else {}
+    return Surroundings({unit.id: unit for unit in rows}, staff, below)
+
+
+async def _kinds_below(
+    session: AsyncSession, unit_ids: Collection[UUID]
+) -> dict[UUID, frozenset[str]]:
+    rows = await session.execute(
+        select(Unit.parent_id, Unit.kind)
+        .where(Unit.parent_id.in_(unit_ids), Unit.active)
+        .distinct()
+    )
+    below: defaultdict[UUID | None, set[str]] = defaultdict(set)
+    for parent_id, kind in rows:
+        below[parent_id].add(kind)
+    return {unit_id: frozenset(below[unit_id]) for unit_id in unit_ids}
 
 
 def is_reporter(caller: Caller, incident: Incident) -> bool:
@@ -78,9 +97,26 @@ def standing(
     return frozenset(places)
 
 
-def allowed_actions(places: frozenset[Who], state: State) -> list[Action]:
-    """In the table's order."""
-    return [row.action for row in TRANSITIONS if state in row.sources and row.who in places]
+def allowed_actions(
+    places: frozenset[Who], state: State, step: Step | None, around: Surroundings
+) -> list[Action]:
+    """In the table's order; without the moves for which there is no unit to move to."""
+    nowhere = _nowhere(step, around) if step else frozenset()
+    return [
+        row.action
+        for row in TRANSITIONS
+        if state in row.sources and row.who in places and row.action not in nowhere
+    ]
+
+
+def _nowhere(step: Step, around: Surroundings) -> frozenset[Action]:
+    below = around.below.get(step.unit_id, frozenset())
+    ways = {
+        Action.ESCALATE: around.units[step.unit_id].parent_id is not None,
+        Action.HAND_DOWN: "centre" in below,
+        Action.DISPATCH: "department" in below,
+    }
+    return frozenset(action for action, exists in ways.items() if not exists)
 
 
 def _verifies(caller: Caller, incident: Incident, step: Step, around: Surroundings) -> bool:

@@ -64,7 +64,7 @@ async def _replay(
     """The first receipt; bytes that were still expected take their places."""
     async with resources.sessions.begin() as session:
         incident = await completing.locked(session, again.new.id)
-        refusal = _refusal(incident, caller, again)
+        refusal = await _refusal(session, incident, caller, again)
         used: frozenset[UUID] = frozenset()
         if refusal is None:
             used = await completing.take_places(
@@ -77,13 +77,14 @@ async def _replay(
     return Settled(shown, replayed=True)
 
 
-def _refusal(
-    incident: Incident, caller: Caller, again: Report
+async def _refusal(
+    session: AsyncSession, incident: Incident, caller: Caller, again: Report
 ) -> errors.IdempotencyKeyReused | None:
     """Somebody else learns nothing of the incident that has this id."""
     if caller.id not in (incident.reporter_id, incident.entered_by):
         return errors.IdempotencyKeyReused()
-    if incident.fingerprint != again.fingerprint:
+    same = incident.fingerprint == again.fingerprint
+    if not same or await completing.contradicted(session, incident.id, again.received):
         return errors.IdempotencyKeyReused(revision=incident.revision)
     return None
 

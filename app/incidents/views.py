@@ -11,14 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.caller import Caller
 from app.accounts.models import Person, Unit
-from app.accounts.permissions import Role
 from app.areas.datum import from_wgs84
 from app.core.crypto import Keys
 from app.deadlines.limits import light
 from app.incidents.models import HistoryEntry, Incident, IncidentMedia, Step
 from app.incidents.privacy import masked
 from app.incidents.queries import attachments_of, current_steps
-from app.incidents.rights import Surroundings, allowed_actions, is_reporter, look_around, standing
+from app.incidents.rights import Surroundings, allowed_actions, look_around, standing
 from app.incidents.schemas import (
     AttachmentReceipt,
     AttachmentView,
@@ -33,6 +32,7 @@ from app.incidents.schemas import (
     StepView,
 )
 from app.incidents.status import State
+from app.incidents.visibility import knows_reporter
 from app.media.models import MediaFile
 from app.media.viewing import link
 
@@ -94,7 +94,7 @@ async def show_history(
     ids = {entry.unit_id for entry in entries if entry.unit_id}
     rows = await session.scalars(select(Unit).where(Unit.id.in_(ids)))
     units = {unit.id: unit for unit in rows}
-    hidden = not _knows_reporter(incident, looking.caller)
+    hidden = not knows_reporter(looking.caller, incident)
     return [_entry(entry, units, incident, hidden) for entry in entries]
 
 
@@ -107,7 +107,7 @@ def _view(
     looking: Looking,
 ) -> IncidentView:
     places = standing(looking.caller, incident, step, around)
-    known = _knows_reporter(incident, looking.caller)
+    known = knows_reporter(looking.caller, incident)
     return IncidentView(
         id=incident.id,
         number=incident.number,
@@ -128,7 +128,9 @@ def _view(
         revision=incident.revision,
         step=_step(step, around, looking.now) if step else None,
         outcome=incident.outcome,
-        allowed_actions=allowed_actions(places, State(incident.state), step, around),
+        allowed_actions=[
+            str(a) for a in allowed_actions(places, State(incident.state), step, around)
+        ],
         attachments=[_attachment(item, file, looking) for item, file in files],
         complete=_complete([item for item, _ in files]),
         self_handled=incident.self_handled,
@@ -139,13 +141,6 @@ def _view(
         parties=[masked(party) for party in incident.parties],
         appointment_at=incident.appointment_at,
     )
-
-
-def _knows_reporter(incident: Incident, caller: Caller) -> bool:
-    """Handlers of a sealed matter never learn who reported it."""
-    if not incident.sealed or is_reporter(caller, incident):
-        return True
-    return bool(caller.holds(Role.DISPATCHER))
 
 
 def _complete(links: Sequence[IncidentMedia]) -> bool:

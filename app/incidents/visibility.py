@@ -4,8 +4,10 @@ from sqlalchemy import ColumnElement, and_, exists, false, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.accounts.caller import Caller, Holding
+from app.accounts.models import Person, RoleHolding, Unit
 from app.accounts.permissions import Role
 from app.incidents.models import Incident, Step
+from app.incidents.status import State
 
 _OVERSEEING = (Role.DISPATCHER, Role.SUPERVISOR, Role.GRID_MANAGER)
 _STEPPING = (Role.DISPATCHER, Role.HANDLER)
@@ -24,7 +26,21 @@ def visible_to(caller: Caller) -> ColumnElement[bool]:
         own,
         and_(Incident.sealed.is_(False), or_(false(), *_reach(caller))),
         _has_step(caller),
+        _is_asked_to_verify(caller),
     )
+
+
+def knows_reporter(caller: Caller, incident: Incident) -> bool:
+    """Of a sealed matter only the centres above its place know who reported it."""
+    if not incident.sealed or caller.id in (incident.reporter_id, incident.entered_by):
+        return True
+    return any(_covers(held, incident) for held in caller.holds(Role.DISPATCHER))
+
+
+def _covers(held: Holding, incident: Incident) -> bool:
+    column = _LEVEL_COLUMN.get(held.level)
+    inside = column is not None and getattr(incident, column.key) == held.area_code
+    return held.kind == "centre" and inside
 
 
 def _reach(caller: Caller) -> list[ColumnElement[bool]]:
@@ -46,4 +62,28 @@ def _has_step(caller: Caller) -> ColumnElement[bool]:
     return exists().where(
         Step.incident_id == Incident.id,
         or_(Step.unit_id.in_(units), Step.opened_by.in_(units)),
+    )
+
+
+def _is_asked_to_verify(caller: Caller) -> ColumnElement[bool]:
+    """A sealed matter of the centre below, in which nobody but who completed it could verify."""
+    units = caller.unit_ids(Role.DISPATCHER)
+    if not units:
+        return false()
+    somebody_else = exists().where(
+        RoleHolding.unit_id == Step.opened_by,
+        RoleHolding.role == Role.DISPATCHER.value,
+        RoleHolding.person_id == Person.id,
+        RoleHolding.person_id.is_distinct_from(Incident.completed_by),
+        Person.state == "active",
+    )
+    return and_(
+        Incident.sealed,
+        Incident.state == State.HANDLED,
+        exists().where(
+            Step.id == Incident.current_step_id,
+            Unit.id == Step.opened_by,
+            Unit.parent_id.in_(units),
+            ~somebody_else.correlate(Step, Incident),
+        ),
     )

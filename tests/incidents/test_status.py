@@ -1,0 +1,102 @@
+"""The transitions table as data."""
+
+from app.incidents.status import (
+    BY_ACTION,
+    ENDED,
+    FINAL,
+    INTAKE_EDGES,
+    OPEN,
+    STAGES,
+    TRANSITIONS,
+    Action,
+    State,
+    Who,
+    edges,
+)
+from app.notifications import messages
+from app.notifications.messages import Told
+
+MADE_BY_THE_SYSTEM = {Action.REPORT, Action.ROUTE}
+"""Not transitions anybody can ask for."""
+
+
+def test_final_states_have_no_way_out() -> None:
+    for row in TRANSITIONS:
+        assert not row.sources & FINAL, row.action
+
+
+def test_nobody_can_ask_for_what_only_the_system_does() -> None:
+    assert not MADE_BY_THE_SYSTEM & BY_ACTION.keys()
+
+
+def test_every_other_action_has_exactly_one_row() -> None:
+    assert len(BY_ACTION) == len(TRANSITIONS)
+    assert BY_ACTION.keys() == set(Action) - MADE_BY_THE_SYSTEM
+
+
+def test_every_state_is_reached_and_every_open_state_can_be_left() -> None:
+    reached = {target for _, target in edges()}
+    assert reached == set(State)
+    for state in OPEN:
+        assert any(source == state != target for source, target in edges()), state
+
+
+def test_only_the_intake_begins_a_history() -> None:
+    assert {edge for edge in edges() if edge[0] is None} == INTAKE_EDGES
+
+
+def test_edges_are_those_of_the_domain() -> None:
+    """The normative table of states, written down a second time."""
+    allowed = {
+        (None, "submitted"), (None, "closed"),
+        ("submitted", "submitted"), ("submitted", "accepted"), ("submitted", "returned"),
+        ("submitted", "rejected"), ("submitted", "closed"), ("submitted", "voided"),
+        ("submitted", "dispatched"),
+        ("accepted", "submitted"), ("accepted", "dispatched"), ("accepted", "in_progress"),
+        ("accepted", "accepted"), ("dispatched", "dispatched"), ("handled", "handled"),
+        ("dispatched", "in_progress"), ("dispatched", "accepted"),
+        ("in_progress", "in_progress"), ("in_progress", "handled"), ("in_progress", "accepted"),
+        ("handled", "closed"), ("handled", "in_progress"), ("closed", "closed"),
+        ("returned", "submitted"), ("returned", "voided"), ("returned", "returned"),
+    }  # fmt: skip
+    assert {(source and str(source), str(target)) for source, target in edges()} == allowed
+
+
+def test_a_clock_runs_in_every_open_state_but_returned() -> None:
+    assert STAGES.keys() == OPEN - {State.RETURNED}
+    assert not STAGES.keys() & ENDED
+
+
+def test_a_reason_is_mandatory_where_the_domain_says_so() -> None:
+    reasoned = {row.action for row in TRANSITIONS if "reason" in row.needs}
+    assert reasoned == {
+        Action.RETURN,
+        Action.REJECT,
+        Action.REFUSE,
+        Action.ESCALATE,
+        Action.VERIFY_FAIL,
+    }
+
+
+def test_nothing_is_handled_or_closed_without_an_outcome() -> None:
+    for row in TRANSITIONS:
+        if row.target is State.HANDLED or (
+            row.target is State.CLOSED and State.HANDLED not in row.sources
+        ):
+            assert "outcome" in row.needs, row.action
+
+
+def test_who_may_is_somebody_for_every_row() -> None:
+    assert {row.who for row in TRANSITIONS} == set(Who)
+
+
+def test_every_move_has_words_for_its_reporter() -> None:
+    told = Told("620802105-20260311-0001", "柳湖镇综治中心")
+    silent = {Action.RATE, Action.COMMENT}
+    for row in TRANSITIONS:
+        if row.new_step:
+            assert messages.step_to_reporter(row.action, told).title
+            assert messages.step_to_unit(row.action, told).title
+        elif row.action not in silent:
+            assert messages.change_to_reporter(row.action, told).title
+    assert messages.step_to_reporter(Action.ROUTE, told).title
