@@ -14,7 +14,7 @@ from app.accounts.caller import UnitKind, UnitLevel
 from app.accounts.enrolment import create_unit
 from app.accounts.errors import PersonNotFound, UnitCodeTaken, UnitMisplaced, UnitNotFound
 from app.accounts.models import Person, Unit
-from app.accounts.queries import unit_by_ref, units_above
+from app.accounts.queries import unit_by_ref
 from app.accounts.scope import AreaTree, reaches
 from app.core import audit
 from app.core.errors import RevisionStale
@@ -143,15 +143,16 @@ async def _move(
 ) -> None:
     parent = await _parent(session, organiser, tree, ref)
     _demand_place(tree, unit.level, unit.kind, unit.area_code, parent)
-    if parent is not None and unit.id in {parent.id} | await units_above(session, [parent.id]):
-        raise UnitMisplaced
     unit.parent_id = parent.id if parent else None
 
 
 def _demand_place(
     tree: AreaTree, level: str, kind: str, area_code: str, parent: Unit | None
 ) -> None:
-    """A centre stands under a centre of a higher level, a department under one of its own too."""
+    """A centre stands under a centre of a higher level, a department under one of its own too.
+
+    Nothing stands under a department, so parents can't form a circle.
+    """
     if parent is None:
         return
     higher = _RANK[parent.level] > _RANK[level]

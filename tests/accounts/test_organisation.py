@@ -12,8 +12,9 @@ from app.accounts.queries import (
     unit_by_ref,
     units_by_ids,
 )
+from app.core.db import Sessions
 from tests.accounts.conftest import Phone, refused
-from tests.make import LIUHU, MINXIN, XIJIAO, YONGHONG, YONGHONG_GRID, Cast
+from tests.make import LIUHU, MINXIN, XIJIAO, YONGHONG, YONGHONG_GRID, Cast, make_person
 
 pytestmark = pytest.mark.usefixtures("cast")
 
@@ -128,6 +129,21 @@ async def test_only_administrators_change_units(phone: Phone) -> None:
         refused(await phone.post("/units", who, wanted()), 403, "forbidden")
 
 
+async def test_an_administrator_changes_nothing_outside_the_own_subtree(
+    phone: Phone, cast: Cast, sessions: Sessions
+) -> None:
+    async with sessions.begin() as session:
+        await make_person(session, (Role.ADMINISTRATOR, cast.township), username="admin-liuhu")
+    admin = await phone.sign_in("admin-liuhu")
+    for ref in ("xijiao", "kongtong"):
+        answer = await phone.patch(f"/units/{ref}", admin, {"name": "x"}, If_Match='"1"')
+        refused(answer, 404, "unit-not-found")
+    there = wanted(area_code=XIJIAO, parent=None)
+    refused(await phone.post("/units", admin, there), 422, "unit-misplaced")
+    made = await phone.post("/platforms", admin, {"code": "p", "name": "p", "unit": "xijiao"})
+    refused(made, 404, "unit-not-found")
+
+
 async def test_an_administrator_adds_moves_and_switches_off(phone: Phone, cast: Cast) -> None:
     admin = await phone.sign_in("admin")
     made = await phone.post("/units", admin, wanted(head_id=str(cast.handler.id)))
@@ -198,18 +214,20 @@ async def test_platforms_belong_to_administrators_and_their_area(phone: Phone) -
 
 async def test_a_rotated_or_disabled_platform_is_out_at_once(phone: Phone, cast: Cast) -> None:
     admin = await phone.sign_in("admin")
-    secret = cast.platform_secret
-    for change, now_wrong in (("rotate-secret", True), ("disable", True), ("enable", False)):
-        form = {"grant_type": "client_credentials", "client_id": "liuhu-platform"}
+    form = {"grant_type": "client_credentials", "client_id": "liuhu-platform"}
+    secret, there = cast.platform_secret, f"/platforms/{cast.platform.id}"
+    earlier: list[dict[str, str]] = []
+    for change in ("rotate-secret", "disable"):
         before = await phone.token(**form, client_secret=secret)
-        answer = await phone.post(f"/platforms/{cast.platform.id}/{change}", admin)
-        assert answer.status_code == 200
-        if now_wrong:
-            who = {"Authorization": "Bearer " + before.json()["access_token"]}
-            refused(await phone.get("/me", who), 401, "session-ended")
-            refused(await phone.token(**form, client_secret=secret), 401, "invalid-credentials")
+        earlier.append({"Authorization": "Bearer " + before.json()["access_token"]})
+        answer = await phone.post(f"{there}/{change}", admin)
+        refused(await phone.get("/me", earlier[-1]), 401, "session-ended")
+        refused(await phone.token(**form, client_secret=secret), 401, "invalid-credentials")
         secret = answer.json().get("secret", secret)
+    assert (await phone.post(f"{there}/enable", admin)).status_code == 200
     assert (await phone.token(**form, client_secret=secret)).status_code == 200
+    for who in earlier:  # switched on again: what ended stays ended
+        refused(await phone.get("/me", who), 401, "session-ended")
 
 
 async def test_the_audit_trail_is_for_auditors_and_comes_in_pages(phone: Phone, cast: Cast) -> None:
