@@ -3,9 +3,11 @@
 import argparse
 import asyncio
 import getpass
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast, get_args
 
 from pydantic import ValidationError
@@ -13,6 +15,7 @@ from pydantic import ValidationError
 from app.accounts.enrolment import create_admin
 from app.accounts.permissions import SEPARATED, Role
 from app.accounts.queries import unit_by_ref
+from app.checking import add_command as add_check
 from app.core import logs
 from app.core.errors import Problem
 from app.core.settings import ALL_ROLES, Settings
@@ -23,6 +26,7 @@ from app.embedded.seeding import prepare
 from app.opening import opened
 from app.schema import migrate
 from app.serving import serve
+from app.simulation.commands import add_command as add_simulate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     migrating = commands.add_parser("migrate", help="bring the database's schema to this version")
     migrating.set_defaults(run=_migrate)
     _add_accounts(commands.add_parser("accounts", help="people"))
+    showing = commands.add_parser("demo", help="walk one report through a running server")
+    showing.add_argument("files", nargs="*", type=Path, help="photos and videos to send instead")
+    showing.add_argument("--url", default=os.environ.get("ETONG_URL") or "http://127.0.0.1:8000")
+    showing.set_defaults(run=_demo)
+    add_check(commands)
+    add_simulate(commands)
     return parser
 
 
@@ -110,6 +120,13 @@ def _migrate(settings: Settings, _: argparse.Namespace) -> int:
     asyncio.run(migrate(settings.database))
     print("schema at head")
     return 0
+
+
+def _demo(settings: Settings, options: argparse.Namespace) -> int:
+    from app.embedded.demo import demo  # noqa: PLC0415 - a video encoder no start should wait for
+
+    password = settings.demo_password.get_secret_value()
+    return asyncio.run(demo(options.url.rstrip("/"), password, options.files))
 
 
 def _create_admin(settings: Settings, options: argparse.Namespace) -> int:
