@@ -9,6 +9,9 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.accounts.lockout import prune_failures
+from app.accounts.tokens import prune_sessions
+from app.core.idempotency import prune as prune_answers
 from app.core.object_store import StoreUnavailable
 from app.core.relay import Relay
 from app.core.resources import Resources
@@ -16,7 +19,7 @@ from app.core.settings import Role
 from app.media.sweeping import sweep
 from app.reactions import REACTIONS
 
-SWEEP_EVERY = timedelta(hours=1)
+EVERY = timedelta(hours=1)
 
 log = structlog.get_logger()
 
@@ -27,18 +30,31 @@ async def work(resources: Resources, roles: Collection[Role], stop: asyncio.Even
     if "relay" in roles:
         running.append(Relay(resources, REACTIONS).run(stop))
     if "jobs" in roles:
-        running.append(_sweep_now_and_then(resources, stop))
+        running.append(_keep_up(resources, stop))
     await asyncio.gather(stop.wait(), *running)
 
 
-async def _sweep_now_and_then(resources: Resources, stop: asyncio.Event) -> None:
-    """Two processes that sweep at once do the same harmless work."""
+async def _keep_up(resources: Resources, stop: asyncio.Event) -> None:
+    """Upkeep every hour; two processes that do it at once do the same harmless work."""
     while not stop.is_set():
         with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), SWEEP_EVERY.total_seconds())
-        if stop.is_set():
-            return
+            await asyncio.wait_for(stop.wait(), EVERY.total_seconds())
+        if not stop.is_set():
+            await upkeep(resources)
+
+
+async def upkeep(resources: Resources) -> None:
+    """Sweep the store and forget what has served its time; what fails is tried next hour."""
+    for task in (_prune, sweep):
         try:
-            await sweep(resources)
+            await task(resources)
         except (StoreUnavailable, SQLAlchemyError) as unavailable:
-            log.warning("sweep_put_off", error=type(unavailable).__name__)
+            log.warning("upkeep_put_off", error=type(unavailable).__name__)
+
+
+async def _prune(resources: Resources) -> None:
+    now = resources.clock.now()
+    async with resources.sessions.begin() as session:
+        await prune_sessions(session, now)
+        await prune_failures(session, now, resources.settings.tokens)
+        await prune_answers(session, now)

@@ -7,10 +7,10 @@ two leaves neither. Reports do not use this: their id is their key (I2). Source:
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Index, select, update
+from sqlalchemy import Index, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -124,5 +124,14 @@ async def keep(session: AsyncSession, keyed: Operation, keys: Keys, answer: Answ
             sealed_body=keys.seal(_PURPOSE, answer.body.decode()),
             etag=answer.etag,
         )
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def prune(session: AsyncSession, now: datetime) -> None:
+    """Forget answers older than 90 days."""
+    await session.execute(
+        delete(KeptAnswer)
+        .where(KeptAnswer.created_at < now - timedelta(days=KEPT_DAYS))
         .execution_options(synchronize_session=False)
     )
