@@ -11,10 +11,9 @@ from app.core.resources import Resources
 from app.incidents import completing, errors
 from app.incidents.models import Incident
 from app.incidents.preparing import Prepared
-from app.incidents.queries import incident_by_id
 from app.incidents.receiving import Receiving
 from app.incidents.reporting import Report, report
-from app.incidents.schemas import IncidentReceipt
+from app.incidents.schemas import AttachmentReceipt, IncidentReceipt, ManifestFile
 from app.incidents.views import receipt
 
 
@@ -52,9 +51,8 @@ async def settle(
         number = await report(
             session, caller, new, keys=resources.keys, zone=resources.settings.zone
         )
-        first = await _receipt(session, prepared.new.id) if number else None
-    if first is not None:
-        return Settled(first, replayed=False)
+    if number is not None:
+        return Settled(_first_receipt(new, number), replayed=False)
     return await _replay(resources, caller, new, receiving)
 
 
@@ -89,8 +87,24 @@ async def _refusal(
     return None
 
 
-async def _receipt(session: AsyncSession, incident_id: UUID) -> IncidentReceipt:
-    incident = await incident_by_id(session, incident_id)
-    if incident is None:  # it was written by this very transaction
-        raise errors.IncidentNotFound
-    return await receipt(session, incident)
+def _first_receipt(report: Report, number: str) -> IncidentReceipt:
+    """What was just written, without asking the database for it again."""
+    return IncidentReceipt(
+        id=report.new.id,
+        number=number,
+        received_at=report.at,
+        state=report.state,
+        complete=all(file.id in report.received for file in report.new.attachments),
+        attachments=[_file_receipt(report, file) for file in report.new.attachments],
+        revision=1,
+    )
+
+
+def _file_receipt(report: Report, file: ManifestFile) -> AttachmentReceipt:
+    came = report.received.get(file.id)
+    return AttachmentReceipt(
+        id=file.id,
+        state="stored" if came else "expected",
+        size=came.stored.size if came else file.size,
+        sha256=came.stored.sha256 if came else file.sha256,
+    )

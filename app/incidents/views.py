@@ -68,23 +68,26 @@ async def show(
 
 async def receipt(session: AsyncSession, incident: Incident) -> IncidentReceipt:
     """What the phone keeps: the same for a first send and for every repeat."""
-    links = [pair[0] for pair in await attachments_of(session, [incident.id])]
+    pairs = await attachments_of(session, [incident.id])
     return IncidentReceipt(
         id=incident.id,
         number=incident.number,
         received_at=incident.received_at,
         state=incident.state,
-        complete=_complete(links),
-        attachments=[
-            AttachmentReceipt(
-                id=item.attachment_id,
-                state=item.state,
-                size=item.size,
-                sha256=item.sha256.hex() if item.sha256 else None,
-            )
-            for item in links
-        ],
+        complete=_complete([item for item, _ in pairs]),
+        attachments=[_file_receipt(item, file) for item, file in pairs],
         revision=incident.revision,
+    )
+
+
+def _file_receipt(item: IncidentMedia, file: MediaFile | None) -> AttachmentReceipt:
+    """What is stored, else what the manifest promises."""
+    digest = file.sha256 if file else item.sha256
+    return AttachmentReceipt(
+        id=item.attachment_id,
+        state=item.state,
+        size=file.size if file else item.size,
+        sha256=digest.hex() if digest else None,
     )
 
 
