@@ -29,8 +29,10 @@ class Waiter:
 
     async def wait(self, seconds: float) -> bool:
         """True when the subject was woken since the last look, False after `seconds`."""
+        # not wait_for: it swallows a cancellation that arrives together with the wakeup
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
         woken = self._event.is_set()
         self._event.clear()
         return woken

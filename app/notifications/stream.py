@@ -120,7 +120,9 @@ class Stream:
     async def _write(self, send: Send, body: bytes, *, last: bool = False) -> None:
         """Raises TimeoutError for a reader that takes nothing for 30 s."""
         message = {"type": "http.response.body", "body": body, "more_body": not last}
-        await asyncio.wait_for(send(message), SLOW_READER_S)
+        # not wait_for: it swallows a cancellation that arrives when `send` has just ended
+        async with asyncio.timeout(SLOW_READER_S):
+            await send(message)
 
 
 async def _left(receive: Receive) -> None:
