@@ -15,11 +15,13 @@ from pydantic import ValidationError
 from app.accounts.enrolment import create_admin
 from app.accounts.permissions import SEPARATED, Role
 from app.accounts.queries import unit_by_ref
-from app.checking import add_command as add_check
 from app.core import logs
 from app.core.errors import Problem
+from app.core.object_store import StoreUnavailable
 from app.core.settings import ALL_ROLES, Settings
 from app.core.settings import Role as ProcessRole
+from app.embedded.given import prepare_given
+from app.embedded.ownership import EmbeddedError
 from app.embedded.run import DRAIN_S, Announce
 from app.embedded.run import run as run_embedded
 from app.embedded.seeding import prepare
@@ -54,12 +56,16 @@ def _parser() -> argparse.ArgumentParser:
     serving.set_defaults(run=_serve)
     migrating = commands.add_parser("migrate", help="bring the database's schema to this version")
     migrating.set_defaults(run=_migrate)
+    preparing = commands.add_parser(
+        "prepare", help="make the given database and store ready: schema, bucket, catalogues"
+    )
+    preparing.add_argument("--areas", type=Path, help="folder with areas.csv and its polygons")
+    preparing.set_defaults(run=_prepare)
     _add_accounts(commands.add_parser("accounts", help="people"))
     showing = commands.add_parser("demo", help="walk one report through a running server")
     showing.add_argument("files", nargs="*", type=Path, help="photos and videos to send instead")
     showing.add_argument("--url", default=os.environ.get("ETONG_URL") or "http://127.0.0.1:8000")
     showing.set_defaults(run=_demo)
-    add_check(commands)
     add_simulate(commands)
     return parser
 
@@ -90,20 +96,24 @@ def _run(settings: Settings, _: argparse.Namespace) -> int:
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
     roles = {role.strip() for role in options.roles.split(",")}
     unknown = roles - set(get_args(ProcessRole))
-    missing = [
-        name
-        for name, value in (
-            ("ETONG_DATABASE__URL", settings.database.url.get_secret_value()),
-            ("ETONG_STORE__ENDPOINT_URL", settings.store.endpoint_url),
-            ("ETONG_SECRET_KEY", settings.secret_key.get_secret_value()),
-        )
-        if not value
-    ]
-    if unknown or missing:
-        wrong = f"unknown roles {sorted(unknown)}" if unknown else f"not set: {', '.join(missing)}"
-        print(f"etong: {wrong}", file=sys.stderr)
+    if unknown:
+        print(f"etong: unknown roles {sorted(unknown)}", file=sys.stderr)
+    if unknown or _lacks_services(settings):
         return 2
     return asyncio.run(_serve_until_signal(settings, frozenset(roles)))
+
+
+def _lacks_services(settings: Settings) -> bool:
+    """Whether a setting without which nothing can be served is missing; says which."""
+    needed = {
+        "ETONG_DATABASE__URL": settings.database.url.get_secret_value(),
+        "ETONG_STORE__ENDPOINT_URL": settings.store.endpoint_url,
+        "ETONG_SECRET_KEY": settings.secret_key.get_secret_value(),
+    }
+    missing = [name for name, value in needed.items() if not value]
+    if missing:
+        print(f"etong: not set: {', '.join(missing)}", file=sys.stderr)
+    return bool(missing)
 
 
 async def _serve_until_signal(settings: Settings, roles: frozenset[str]) -> int:
@@ -119,6 +129,18 @@ async def _serve_until_signal(settings: Settings, roles: frozenset[str]) -> int:
 def _migrate(settings: Settings, _: argparse.Namespace) -> int:
     asyncio.run(migrate(settings.database))
     print("schema at head")
+    return 0
+
+
+def _prepare(settings: Settings, options: argparse.Namespace) -> int:
+    if _lacks_services(settings):
+        return 2
+    try:
+        districts = asyncio.run(prepare_given(settings, options.areas))
+    except (EmbeddedError, StoreUnavailable) as refusal:
+        print(f"etong: {refusal or 'the object store does not answer'}", file=sys.stderr)
+        return 1
+    print(f"ready to serve; units of districts: {', '.join(districts) or 'none yet'}")
     return 0
 
 
