@@ -59,7 +59,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
             "instance": f"urn:request:{request_id}",
         }
         try:
-            return orjson.dumps(body, default=str)
+            return orjson.dumps(body, default=str, option=orjson.OPT_UTC_Z)
         except TypeError:
             # a client's own text with half a surrogate pair: only \u escapes can carry it
             return json.dumps(body, default=str).encode()

@@ -136,4 +136,6 @@ def _frame(notice: Notice) -> bytes:
 
 
 def _event(name: str, facts: dict[str, Any]) -> bytes:
-    return f"event: {name}\ndata: ".encode() + orjson.dumps(facts) + b"\n\n"
+    return (
+        f"event: {name}\ndata: ".encode() + orjson.dumps(facts, option=orjson.OPT_UTC_Z) + b"\n\n"
+    )
