@@ -1,5 +1,7 @@
 """Which events a move gives (pure)."""
 
+from uuid import UUID
+
 from app.accounts.caller import Caller
 from app.core.events import Event
 from app.incidents.events import IncidentCommented, IncidentRated, StateChanged, StepOpened
@@ -13,6 +15,7 @@ def events_of(
     caller: Caller,
     acting: Step | None,
     opened: Step | None,
+    verifying_unit_id: UUID | None,
     score: int | None,
 ) -> list[Event]:
     """In the order in which people hear of them."""
@@ -34,7 +37,7 @@ def events_of(
         from_state=entry.from_state or "",
         to_state=entry.to_state,
         actor_id=caller.id,
-        verifying_unit_id=acting.opened_by if acting else None,
+        verifying_unit_id=verifying_unit_id,
         step_opened=opened is not None,
     )
     return [changed] if opened is None else [changed, _opened(incident, entry, opened)]

@@ -44,7 +44,8 @@ class StateChanged(IncidentEvent, name="incident.state_changed"):
     actor_id: UUID | None
     unit_id: UUID | None
     verifying_unit_id: UUID | None
-    """The centre under which the acting step stands; None without a step."""
+    """The centre under which the acting step stands, or the one above where nobody but who
+    completed it works there; None without a step."""
     step_opened: bool
     """A StepOpened of the same move follows and is what people are told."""
     history_seq: int

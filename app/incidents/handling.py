@@ -14,10 +14,9 @@ from app.accounts.queries import parent_centre, unit_by_ref
 from app.core.errors import RevisionRequired, RevisionStale
 from app.core.events import record
 from app.deadlines.limits import Deadlines
-from app.incidents import announcing, errors
+from app.incidents import announcing, errors, rights
 from app.incidents.history import Entry, append
 from app.incidents.models import Incident, IncidentMedia, Step
-from app.incidents.rights import allowed_actions, could_ever, look_around, standing
 from app.incidents.schemas import TransitionCommand
 from app.incidents.status import BY_ACTION, FINAL, Action, State, Transition
 from app.incidents.steps import open_step, start_clock
@@ -63,7 +62,7 @@ async def move(
     """
     row = BY_ACTION.get(command.action)
     incident, step = await _locked(session, caller, incident_id)
-    if row is None or not could_ever(caller, incident, row):
+    if row is None or not rights.could_ever(caller, incident, row):
         raise errors.ActionForbidden
     _check_revision(incident, command)
     await _check_place(session, caller, incident, step, row)
@@ -102,10 +101,10 @@ def _check_revision(incident: Incident, command: TransitionCommand) -> None:
 async def _check_place(
     session: AsyncSession, caller: Caller, incident: Incident, step: Step | None, row: Transition
 ) -> None:
-    around = await look_around(session, [incident], [step] if step else [])
-    places = standing(caller, incident, step, around)
+    around = await rights.look_around(session, [incident], [step] if step else [])
+    places = rights.standing(caller, incident, step, around)
     state = State(incident.state)
-    possible = allowed_actions(places, state, step, around)
+    possible = rights.allowed_actions(places, state, step, around)
     if state not in row.sources:
         raise errors.ActionNotAllowed(state=state, allowed_actions=possible)
     if row.who not in places:
@@ -156,8 +155,9 @@ async def _carry_out(moving: Move) -> None:
         moving.now,
     )
     await moving.session.flush()
+    verifying = await rights.verifying_unit(moving.session, incident, moving.step)
     events = announcing.events_of(
-        incident, entry, moving.caller, moving.step, moving.opened, moving.command.score
+        incident, entry, moving.caller, moving.step, moving.opened, verifying, moving.command.score
     )
     await record(moving.session, *events, at=moving.now)
 

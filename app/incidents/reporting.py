@@ -229,7 +229,7 @@ def _link_rows(caller: Caller, report: Report) -> list[Json]:
             "attachment_id": file.id,
             "position": position,
             "kind": file.kind,
-            "name": file.name,
+            "name": cleaned(file.name),
             "size": file.size,
             "sha256": _hex(bytes.fromhex(file.sha256)) if file.sha256 else None,
             "captured_at": file.captured_at,

@@ -128,3 +128,16 @@ def _verifies(caller: Caller, incident: Incident, step: Step, around: Surroundin
         return True
     others = set(around.dispatchers.get(step.opened_by, ())) - {incident.completed_by}
     return around.units[step.opened_by].parent_id in dispatching and not others
+
+
+async def verifying_unit(
+    session: AsyncSession, incident: Incident, step: Step | None
+) -> UUID | None:
+    """Whose verification the step waits for: `opened_by`, or its parent as in `standing`."""
+    if step is None or incident.state != State.HANDLED:
+        return step.opened_by if step else None
+    staff = await staff_of(session, [step.opened_by], [Role.DISPATCHER])
+    if set(staff[step.opened_by]) - {incident.completed_by}:
+        return step.opened_by
+    centre = await session.get_one(Unit, step.opened_by)
+    return centre.parent_id or centre.id

@@ -195,5 +195,9 @@ def with_photo(
     return new_incident(attachments=[file], **changes), {file["id"]: body}
 
 
-SEALED = {"category": "0301", "text": "夜间有人撬车盗窃", "place": {"grid_code": YONGHONG_GRID}}
+SEALED: dict[str, Any] = {
+    "category": "0301",
+    "text": "夜间有人撬车盗窃",
+    "place": {"grid_code": YONGHONG_GRID},
+}
 """A tip of root 03: only its reporter and the units with a step know it exists."""

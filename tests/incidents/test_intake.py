@@ -23,7 +23,7 @@ from app.incidents.models import IncidentMedia
 from app.main import create_app
 from app.media.models import MediaFile
 from tests.district import District, new_incident
-from tests.incidents.paths import WORKER, form, listed, photo, rows_of, with_photo
+from tests.incidents.paths import WORKER, form, listed, look, photo, rows_of, with_photo
 from tests.incidents.test_fingerprint import shuffled
 from tests.media.wire import body_of, part
 
@@ -206,6 +206,16 @@ async def test_a_first_receipt_tells_everything(
     assert [entry.action for entry in rows.history] == ["report"]
     assert rows.steps == []
     assert rows.incident.owner_unit_id is not None
+
+
+async def test_m5_names_are_shown_without_directories(
+    shared_district: District, worker: httpx.AsyncClient
+) -> None:
+    file = listed(photo(), name="../../etc/现场.png")
+    meta = new_incident(attachments=[file])
+    assert (await _post(worker, meta, {file["id"]: photo()})).status_code == 201
+    shown = await look(shared_district, WORKER, meta["id"])
+    assert [item["name"] for item in shown["attachments"]] == ["现场.png"]
 
 
 @pytest.mark.parametrize("key", ["{}", '"{}"', " {} "])
