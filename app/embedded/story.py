@@ -5,12 +5,11 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
-import httpx
-
 from app.core.db import new_id
-from app.embedded.story_cast import Player, Refused
+from app.embedded.story_cast import Answer, Player, Refused
 from app.embedded.story_evidence import Evidence
 from app.embedded.story_stream import InboxStream, check_numbers
 from app.embedded.story_telling import tell
@@ -64,7 +63,7 @@ class Story:
             "attachments": [file.manifest() for file in self._evidence],
         }
         answer = await self._post()
-        _demand(answer.status_code == httpx.codes.CREATED, f"report: {answer.status_code}")
+        _demand(answer.status_code == HTTPStatus.CREATED, f"report: {answer.status_code}")
         self._receipt = answer.json()
         _demand(self._receipt["complete"], f"附件未收齐 files missing: {self._receipt}")
         self._notices = _NOTICES_OF_INTAKE
@@ -112,7 +111,7 @@ class Story:
         same = all(again[name] == first[name] for name in ("id", "number", "received_at"))
         replayed = answer.headers.get("Idempotency-Replayed") == "true"
         _demand(
-            answer.status_code == httpx.codes.OK and same and replayed,
+            answer.status_code == HTTPStatus.OK and same and replayed,
             f"重发应返回首次回执 a repeat gives the first receipt: {answer.status_code} {again}",
         )
         tell(f"重发 repeated  200, Idempotency-Replayed: true，{again['number']}")
@@ -151,7 +150,7 @@ class Story:
         first, last = _RANGE
         answer = await self._worker.send("GET", url, headers={"Range": f"bytes={first}-{last}"})
         _demand(
-            answer.status_code == httpx.codes.PARTIAL_CONTENT
+            answer.status_code == HTTPStatus.PARTIAL_CONTENT
             and answer.content == file.content[first : last + 1],
             f"{file.name}: 断点下载不一致 range: {answer.status_code}, {len(answer.content)} bytes",
         )
@@ -167,7 +166,7 @@ class Story:
         _demand(shown["state"] == state, f"{action}: {shown['state']} instead of {state}")
         return shown
 
-    async def _post(self) -> httpx.Response:
+    async def _post(self) -> Answer:
         meta = json.dumps(self._meta, ensure_ascii=False)
         parts: list[tuple[str, tuple[str | None, str | bytes, str]]] = [
             ("meta", (None, meta, "application/json"))

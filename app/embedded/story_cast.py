@@ -1,7 +1,7 @@
 """One of the demo cast at a terminal or a desk: an HTTP client that is signed in."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Self
@@ -11,7 +11,11 @@ import httpx
 
 from app.embedded.story_telling import tell
 
+Answer = httpx.Response
+
 _TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+# Two and a half heartbeats of 25 s: the rule by which a phone takes its stream for lost.
+_SILENCE = httpx.Timeout(5.0, read=62.5)
 
 
 class Refused(Exception):  # noqa: N818 - the fact, not its kind
@@ -44,7 +48,21 @@ class Player:
         answer: dict[str, Any] = (await self.send("GET", path, params=query)).json()
         return answer
 
-    async def send(self, method: str, path: str, **parts: Any) -> httpx.Response:  # noqa: ANN401 - as httpx takes them
+    async def lines(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[str]:
+        """The lines of a stream as they arrive; ends where the stream does, or is lost.
+
+        Raises Refused for any answer but a 200.
+        """
+        with suppress(httpx.TransportError):
+            async with self.client.stream(
+                "GET", path, headers=dict(headers), timeout=_SILENCE
+            ) as answer:
+                if answer.status_code != httpx.codes.OK:
+                    raise Refused(f"{self.username}: GET {path} → {answer.status_code}")
+                async for line in answer.aiter_lines():
+                    yield line
+
+    async def send(self, method: str, path: str, **parts: Any) -> Answer:  # noqa: ANN401 - as httpx takes them
         """The answer where it is a 2xx. Raises Refused with the server's own words."""
         try:
             answer = await self.client.request(method, path, **parts)
@@ -58,7 +76,7 @@ class Player:
         return answer
 
 
-def _words(answer: httpx.Response) -> str:
+def _words(answer: Answer) -> str:
     try:
         problem = answer.json()
     except ValueError:

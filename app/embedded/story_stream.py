@@ -6,14 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
-import httpx
-
 from app.embedded.story_cast import Player, Refused
 from app.embedded.story_telling import tell, tell_stream
 
 _PATIENCE_S = 15.0
 _RECONNECT_S = 0.5
-_SILENCE = httpx.Timeout(5.0, read=65.0)  # two and a half heartbeats of 25 s: the phone's own rule
 
 
 class InboxStream:
@@ -82,19 +79,10 @@ class InboxStream:
     async def _listen(self) -> None:
         """Comes back with the last number after every end, as a phone does."""
         while True:
-            with suppress(httpx.TransportError):
-                await self._connect()
-            await asyncio.sleep(_RECONNECT_S)
-
-    async def _connect(self) -> None:
-        last = self.notices[-1]["seq"] if self.notices else self.start
-        async with self._player.client.stream(
-            "GET", "/v1/inbox/stream", headers={"Last-Event-ID": str(last)}, timeout=_SILENCE
-        ) as answer:
-            if answer.status_code != httpx.codes.OK:
-                raise Refused(f"推送流被拒绝 the stream was refused: {answer.status_code}")
             event = ""
-            async for line in answer.aiter_lines():
+            last = self.notices[-1]["seq"] if self.notices else self.start
+            headers = {"Last-Event-ID": str(last)}
+            async for line in self._player.lines("/v1/inbox/stream", headers):
                 if line:
                     tell_stream(line)
                 name, _, value = line.partition(": ")
@@ -102,6 +90,7 @@ class InboxStream:
                     event = value
                 elif name == "data":
                     await self._take(event, value)
+            await asyncio.sleep(_RECONNECT_S)
 
     async def _take(self, event: str, data: str) -> None:
         if event == "hello":

@@ -24,7 +24,8 @@ def tell_failure(reason: str) -> None:
 
 
 def _since_first_step() -> float:
-    return time.monotonic() - _first_step()
+    started = _first_step()
+    return time.monotonic() - started
 
 
 @cache
