@@ -28,7 +28,7 @@ from app.incidents.status import Action, State
 from app.media.filenames import cleaned
 from app.media.storing import StoredFile
 
-_INTAKE = text(
+INTAKE = text(
     """
     WITH known AS (
       SELECT FROM incidents WHERE id = CAST(:id AS uuid)
@@ -123,27 +123,31 @@ async def report(
     Joins the caller's transaction. The incident has no step yet: its owner is the duty desk of its
     grid's village (or the nearest centre above that exists).
     """
+    number: str | None = await session.scalar(
+        INTAKE, parameters(caller, report, keys=keys, zone=zone)
+    )
+    return number
+
+
+def parameters(caller: Caller, report: Report, *, keys: Keys, zone: ZoneInfo) -> Json:
+    """What `INTAKE` is given: texts, and rows as JSON in the shape of their tables."""
     serial_area = report.placed.lineage.township or report.placed.node.code
     day = report.at.astimezone(zone).date()
     entry = _first_history(caller, report)
-    number: str | None = await session.scalar(
-        _INTAKE,
-        {
-            "id": str(report.new.id),
-            "serial_area": serial_area,
-            "day": day.isoformat(),
-            "number_head": f"{serial_area}-{day:%Y%m%d}-",
-            "desks": report.placed.desks,
-            "incident": _json(_incident_row(caller, report, keys, entry["hash"])),
-            "files": _json(_file_rows(caller, report)),
-            "links": _json(_link_rows(caller, report)),
-            "entry": _json(entry),
-            "event_name": IncidentReported.name,
-            "event": _json(_event(report)),
-            "at": report.at.isoformat(),
-        },
-    )
-    return number
+    return {
+        "id": str(report.new.id),
+        "serial_area": serial_area,
+        "day": day.isoformat(),
+        "number_head": f"{serial_area}-{day:%Y%m%d}-",
+        "desks": report.placed.desks,
+        "incident": _json(_incident_row(caller, report, keys, entry["hash"])),
+        "files": _json(_file_rows(caller, report)),
+        "links": _json(_link_rows(caller, report)),
+        "entry": _json(entry),
+        "event_name": IncidentReported.name,
+        "event": _json(_event(report)),
+        "at": report.at.isoformat(),
+    }
 
 
 def file_row(file: ManifestFile, received: Received, caller: Caller, at: datetime) -> Json:
