@@ -16,6 +16,7 @@ from app.core.settings import MIB
 from app.deadlines.router import router as deadlines
 from app.incidents.reporting_router import router as reporting
 from app.incidents.router import router as incidents
+from app.incidents.supplements_router import router as supplements
 from app.media.router import router as media
 from app.notifications.router import router as notifications
 from app.routing.router import router as routing
@@ -24,9 +25,10 @@ from app.system.openapi import TITLE, enrich
 from app.system.router import router as system
 
 V1: tuple[APIRouter, ...] = (
-    accounts,
     reporting,
+    supplements,
     incidents,
+    accounts,
     routing,
     notifications,
     media,

@@ -21,7 +21,14 @@ from app.core.events import OutboxRow
 from app.core.idempotency import KeptAnswer
 from app.core.parking import ParkedReaction
 from app.deadlines.models import CalendarDay, Limit, OfficeHours
-from app.incidents.models import HistoryEntry, Incident, IncidentMedia, IncidentSerial, Step
+from app.incidents.models import (
+    HistoryEntry,
+    Incident,
+    IncidentMedia,
+    IncidentSerial,
+    Step,
+    Supplement,
+)
 from app.media.models import MediaFile
 from app.notifications.models import Inbox, Notice
 from app.routing.models import Decision, RoutingRule
@@ -59,6 +66,7 @@ TABLES = (
     RoleHolding,
     RoutingRule,
     Step,
+    Supplement,
     Terminal,
     Unit,
 )

@@ -52,7 +52,7 @@ async def find_place(
         if caller.id != link.added_by and not is_reporter(caller, incident):
             raise errors.AttachmentNotFound
         return Place(incident_id, attachment_id, link)
-    await _may_add(session, caller, incident)
+    await check_may_add(session, caller, incident)
     return Place(incident_id, attachment_id, None)
 
 
@@ -171,7 +171,8 @@ async def locked(session: AsyncSession, incident_id: UUID) -> Incident:
     return incident
 
 
-async def _may_add(session: AsyncSession, caller: Caller, incident: Incident) -> None:
+async def check_may_add(session: AsyncSession, caller: Caller, incident: Incident) -> None:
+    """Raises ActionForbidden for somebody not involved, ActionNotAllowed where it is closed."""
     steps = await current_steps(session, [incident])
     around = await look_around(session, [incident], list(steps.values()))
     places = standing(caller, incident, steps.get(incident.id), around)

@@ -172,3 +172,17 @@ class IncidentMedia(Model):
     added_by: Mapped[UUID]
 
     __table_args__ = (UniqueConstraint("media_id"),)
+
+
+class Supplement(Model):
+    """Text and files added to a report later, under an id the client made."""
+
+    __tablename__ = "supplements"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    incident_id: Mapped[UUID] = mapped_column(ForeignKey("incidents.id"))
+    fingerprint: Mapped[bytes]
+    added_by: Mapped[UUID]
+    received_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_supplements_incident_id", "incident_id"),)

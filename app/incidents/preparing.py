@@ -15,7 +15,7 @@ from app.categories.queries import current_tree
 from app.core.resources import Resources
 from app.incidents.errors import ReporterUnknown
 from app.incidents.placing import Placed, place_report
-from app.incidents.schemas import NewIncident
+from app.incidents.schemas import ManifestFile, NewIncident
 
 _PROXIES = (Role.GRID_MANAGER, Role.DISPATCHER)
 
@@ -27,6 +27,10 @@ class Prepared:
     root: str
     sealed: bool
     reporter_id: UUID
+
+    @property
+    def files(self) -> list[ManifestFile]:
+        return self.new.attachments
 
 
 async def prepare(resources: Resources, caller: Caller, new: NewIncident) -> Prepared:

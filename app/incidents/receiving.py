@@ -4,31 +4,41 @@ No temporary file and no database connection while bytes flow. When anything is 
 the attempt stays; while the store is down the text is taken and its files stay expected.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import structlog
 
 from app.core.db import new_id
+from app.core.errors import UnsupportedMediaType
 from app.core.object_store import StoreUnavailable
 from app.core.resources import Resources
 from app.incidents.errors import AttachmentNotListed, AttachmentRepeated
-from app.incidents.preparing import Prepared
 from app.incidents.reporting import Received
 from app.incidents.schemas import ManifestFile
+from app.media.bodies import json_body
 from app.media.errors import AttachmentsDiffer, MetaMustBeFirst
-from app.media.multipart import Part, parts
+from app.media.multipart import Part, check_request, parts
 from app.media.storing import Expected, FileDiffers, remove, store
 
 _JSON = "application/json"
 
 log = structlog.get_logger()
 
-ReadMeta = Callable[[bytes], Awaitable[Prepared]]
+
+class Manifest(Protocol):
+    """What `meta` said, prepared: the files that may follow it."""
+
+    @property
+    def files(self) -> Sequence[ManifestFile]: ...
+
+
+ManifestT = TypeVar("ManifestT", bound=Manifest)
 
 
 class Receiving:
-    """One multipart body; what it has put into the store can be taken back."""
+    """One body with its files; what it has put into the store can be taken back."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
@@ -37,11 +47,27 @@ class Receiving:
         self._differing: list[UUID] = []
 
     async def read(
-        self, content_type: str, stream: AsyncIterator[bytes], read_meta: ReadMeta
-    ) -> Prepared:
-        """Take the body in. Raises the problems of media.errors and those of `read_meta`."""
+        self,
+        headers: Mapping[str, str],
+        stream: AsyncIterator[bytes],
+        read_meta: Callable[[bytes], Awaitable[ManifestT]],
+    ) -> ManifestT:
+        """Take the body in, JSON or multipart by its content type.
+
+        Raises UnsupportedMediaType, the problems of media.errors and those of `read_meta`.
+        """
+        content_type = headers.get("content-type", "")
+        encoding = headers.get("content-encoding")
+        limits = self._resources.settings.intake
+        kind = content_type.partition(";")[0].strip().lower()
+        if kind == _JSON:
+            return await read_meta(await json_body(stream, encoding, limits))
+        if kind != "multipart/form-data":
+            raise UnsupportedMediaType(headers={"Accept": f"multipart/form-data, {_JSON}"})
+        length = headers.get("content-length", "")
+        check_request(content_type, int(length) if length.isdecimal() else None, encoding, limits)
         try:
-            return await self._read(content_type, stream, read_meta)
+            return await self._read_parts(content_type, stream, read_meta)
         except BaseException:
             await self.take_back()
             raise
@@ -52,9 +78,12 @@ class Receiving:
         if gone:
             await remove(self._resources, gone)
 
-    async def _read(
-        self, content_type: str, stream: AsyncIterator[bytes], read_meta: ReadMeta
-    ) -> Prepared:
+    async def _read_parts(
+        self,
+        content_type: str,
+        stream: AsyncIterator[bytes],
+        read_meta: Callable[[bytes], Awaitable[ManifestT]],
+    ) -> ManifestT:
         limits = self._resources.settings.intake
         incoming = parts(content_type, stream, limits)
         first = await anext(incoming, None)
@@ -62,7 +91,7 @@ class Receiving:
             raise MetaMustBeFirst
         meta = await first.text(limits.meta_bytes)
         prepared = await read_meta(meta.encode())
-        listed = {file.id: file for file in prepared.new.attachments}
+        listed = {file.id: file for file in prepared.files}
         async for part in incoming:
             await self._take(part, listed)
         if self._differing:

@@ -23,7 +23,7 @@ from app.incidents.events import IncidentReported
 from app.incidents.history import Entry, first_entry
 from app.incidents.placing import Placed
 from app.incidents.privacy import sealed_party, sealed_raiser
-from app.incidents.schemas import ManifestFile, NewIncident
+from app.incidents.schemas import ManifestFile, NewIncident, NewSupplement
 from app.incidents.status import Action, State
 from app.media.filenames import cleaned
 from app.media.storing import StoredFile
@@ -103,7 +103,7 @@ class Report:
         return fingerprint(self.new)
 
 
-def fingerprint(new: NewIncident) -> bytes:
+def fingerprint(new: NewIncident | NewSupplement) -> bytes:
     """SHA-256 of the content as the client tells it (I4).
 
     Key order, file names, the order of the files, boundaries and headers don't matter, and neither

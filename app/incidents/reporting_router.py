@@ -2,13 +2,10 @@
 
 import hashlib
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 
 from app.accounts.caller import Caller
 from app.accounts.dependencies import IdentifiedRoute, require
@@ -29,14 +26,15 @@ from app.core.http import TheResources, problems
 from app.core.object_store import StoreUnavailable
 from app.core.resources import Resources
 from app.incidents import completing, errors
+from app.incidents.dependencies import answer, instant, parsed
 from app.incidents.preparing import Prepared, prepare
 from app.incidents.queries import incident_by_id
-from app.incidents.receiving import ReadMeta, Receiving
+from app.incidents.receiving import Receiving
 from app.incidents.reporting import Received
 from app.incidents.schemas import ClientId, IncidentReceipt, NewIncident
 from app.incidents.settling import settle
 from app.incidents.views import receipt
-from app.media.bodies import digested, json_body
+from app.media.bodies import digested
 from app.media.errors import (
     AttachmentsDiffer,
     DigestMismatch,
@@ -45,7 +43,6 @@ from app.media.errors import (
     MetaMustBeFirst,
     MultipartTruncated,
 )
-from app.media.multipart import check_request
 from app.media.storing import Expected, FileDiffers, remove, store
 
 router = APIRouter(tags=["incidents"], route_class=IdentifiedRoute)
@@ -111,7 +108,6 @@ async def report_incident(
     request: Request,
     resources: TheResources,
     caller: Reporter,
-    content_type: Annotated[str, Header(max_length=300)] = "",
     idempotency_key: Annotated[str | None, Header(max_length=100)] = None,
     client_time: Annotated[str | None, Header(max_length=40)] = None,
 ) -> Response:
@@ -121,22 +117,15 @@ async def report_incident(
     """
 
     async def read_meta(raw: bytes) -> Prepared:
-        new = _parsed(raw)
+        new = parsed(NewIncident, raw)
         _check_key(idempotency_key, new.id)
         return await prepare(resources, caller, new)
 
     receiving = Receiving(resources)
-    prepared = await _received(request, resources, receiving, content_type, read_meta)
-    settled = await settle(resources, caller, prepared, receiving, _instant(client_time))
-    headers = {"Location": f"/v1/incidents/{settled.receipt.id}"}
-    if settled.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    return Response(
-        settled.receipt.model_dump_json(),
-        status_code=200 if settled.replayed else 201,
-        media_type="application/json",
-        headers=headers,
-    )
+    stream = digested(request.stream(), request.headers.get("content-digest"))
+    prepared = await receiving.read(request.headers, stream, read_meta)
+    settled = await settle(resources, caller, prepared, receiving, instant(client_time))
+    return answer(settled.receipt, replayed=settled.replayed)
 
 
 @router.put(
@@ -185,7 +174,7 @@ async def put_attachment(
     link = place.link
     if link is not None and link.state == "stored":
         await _check_same(resources, stream, link.media_id)
-        return _answer(await _shown(resources, incident_id), 200)
+        return answer(await _shown(resources, incident_id), replayed=True)
     expected = (
         Expected(link.kind, link.size, link.sha256.hex() if link.sha256 else None)  # type: ignore[arg-type]  # stored as the Literal it was checked to be
         if link
@@ -212,56 +201,14 @@ async def _settle_file(
         await remove(resources, [received.stored.object_key])
         if isinstance(faster, errors.AttachmentImmutable):
             raise
-        return _answer(await _shown(resources, place.incident_id), 200)
-    return _answer(shown, 201)
-
-
-async def _received(
-    request: Request,
-    resources: Resources,
-    receiving: Receiving,
-    content_type: str,
-    read_meta: ReadMeta,
-) -> Prepared:
-    """The body, by its content type. Files go to the store as they come."""
-    limits = resources.settings.intake
-    encoding = request.headers.get("content-encoding")
-    stream = digested(request.stream(), request.headers.get("content-digest"))
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == "application/json":
-        return await read_meta(await json_body(stream, encoding, limits))
-    if kind != "multipart/form-data":
-        raise UnsupportedMediaType(headers={"Accept": "multipart/form-data, application/json"})
-    length = request.headers.get("content-length", "")
-    check_request(content_type, int(length) if length.isdecimal() else None, encoding, limits)
-    return await receiving.read(content_type, stream, read_meta)
-
-
-def _parsed(raw: bytes) -> NewIncident:
-    try:
-        return NewIncident.model_validate_json(raw)
-    except ValidationError as invalid:
-        found = invalid.errors(include_url=False)
-        if any(error["loc"] == ("id",) and error["type"] != "missing" for error in found):
-            raise errors.IncidentIdInvalid from invalid
-        raise RequestValidationError(
-            [{**error, "loc": ("body", *error["loc"])} for error in found]
-        ) from invalid
+        return answer(await _shown(resources, place.incident_id), replayed=True)
+    return answer(shown, replayed=False)
 
 
 def _check_key(key: str | None, incident_id: UUID) -> None:
     """The key of this operation is the incident's id itself; a header must say the same (I2)."""
     if key is not None and key.strip().strip('"').lower() != str(incident_id):
         raise errors.IdempotencyKeyMismatch
-
-
-def _instant(client_time: str | None) -> datetime | None:
-    """The phone's clock; what can't be read is not worth losing a report for."""
-    try:
-        read = datetime.fromisoformat(client_time) if client_time else None
-    except ValueError:
-        return None
-    return read if read is not None and read.tzinfo is not None else None
 
 
 async def _check_same(
@@ -283,7 +230,3 @@ async def _shown(resources: Resources, incident_id: UUID) -> IncidentReceipt:
         if incident is None:
             raise errors.IncidentNotFound
         return await receipt(session, incident)
-
-
-def _answer(shown: IncidentReceipt, status: int) -> Response:
-    return Response(shown.model_dump_json(), status_code=status, media_type="application/json")

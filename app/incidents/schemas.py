@@ -98,6 +98,27 @@ class NewIncident(Command):
         return self
 
 
+class NewSupplement(Command):
+    """`meta` of a supplement: more words, more files, or both."""
+
+    id: ClientId
+    text: Prose | None = None
+    attachments: list[ManifestFile] = Field(default=[], max_length=MAX_FILES)
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        ids = [file.id for file in self.attachments]
+        if len(set(ids)) != len(ids):
+            raise PydanticCustomError("repeated_id", "An attachment id stands twice")
+        if self.text is None and not ids:
+            raise PydanticCustomError("nothing_added", "A supplement adds text or files")
+        return self
+
+    @property
+    def files(self) -> list[ManifestFile]:
+        return self.attachments
+
+
 class ListQuery(Command):
     """What a list is narrowed to. Unknown parameters are refused: a filter must not be ignored."""
 

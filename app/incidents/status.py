@@ -38,6 +38,7 @@ class Action(StrEnum):
     SELF_HANDLE = "self_handle"
     RATE = "rate"
     COMMENT = "comment"
+    SUPPLEMENT = "supplement"
 
 
 class Who(StrEnum):

@@ -180,6 +180,19 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("ended_at IS NULL"),
     )
+    op.create_table(
+        "supplements",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("incident_id", sa.Uuid(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("added_by", sa.Uuid(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["incident_id"], ["incidents.id"], name=op.f("fk_supplements_incident_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_supplements")),
+    )
+    op.create_index("ix_supplements_incident_id", "supplements", ["incident_id"], unique=False)
     op.execute(
         """
         CREATE FUNCTION history_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -203,6 +216,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DROP TRIGGER history_entries_append_only ON history_entries")
     op.execute("DROP FUNCTION history_is_append_only()")
+    op.drop_index("ix_supplements_incident_id", table_name="supplements")
+    op.drop_table("supplements")
     op.drop_index(
         "uq_steps_current", table_name="steps", postgresql_where=sa.text("ended_at IS NULL")
     )
