@@ -16,7 +16,7 @@ from app.incidents.status import (
 from app.notifications import messages
 from app.notifications.messages import Told
 
-MADE_BY_THE_SYSTEM = {Action.REPORT, Action.ROUTE}
+MADE_BY_THE_SYSTEM = {Happening.REPORT, Happening.ROUTE}
 """Not transitions anybody can ask for."""
 
 
@@ -99,4 +99,4 @@ def test_every_move_has_words_for_its_reporter() -> None:
             assert messages.step_to_unit(row.action, told).title
         elif row.action not in silent:
             assert messages.change_to_reporter(row.action, told).title
-    assert messages.step_to_reporter(Action.ROUTE, told).title
+    assert messages.step_to_reporter(Happening.ROUTE, told).title

@@ -10,7 +10,7 @@ from app.accounts.models import Unit
 from app.accounts.permissions import Role
 from app.core.db import new_id
 from app.incidents.chain import first_break
-from app.incidents.status import STAGES, TRANSITIONS, Action, State
+from app.incidents.status import STAGES, TRANSITIONS, Happening, State
 from tests.district import KONGTONG, LIUHU, POLICE_LIUHU, YONGHONG, District
 from tests.incidents.paths import (
     COMPLETE,
@@ -135,7 +135,7 @@ async def test_every_row_of_the_table_from_every_state_it_starts_in(
         seen |= {(entry.action, entry.from_state) for entry in rows.history}
     table = {(str(row.action), str(s)) for row in TRANSITIONS for s in row.sources}
     assert table - seen == set()
-    assert seen - table == {(str(Action.REPORT), None), (str(Action.ROUTE), "submitted")}
+    assert seen - table == {(str(Happening.REPORT), None), (str(Happening.ROUTE), "submitted")}
 
 
 async def test_what_an_incident_remembers_of_its_way(shared_district: District) -> None:
