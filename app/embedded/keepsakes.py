@@ -50,7 +50,10 @@ def sync_folder(path: Path) -> None:
 
 def keep_ports(path: Path, count: int, usable: Callable[[int], bool]) -> tuple[int, ...]:
     """The ports of the last start where all are still free, else new ones, kept for the next."""
-    kept = _read_ports(path)
+    try:
+        kept = read_ports(path)
+    except (FileNotFoundError, ValueError):
+        kept = ()
     if len(kept) == count and all(map(usable, kept)):
         return kept
     chosen = choose_ports(count, usable)
@@ -58,10 +61,9 @@ def keep_ports(path: Path, count: int, usable: Callable[[int], bool]) -> tuple[i
     return chosen
 
 
-def _read_ports(path: Path) -> tuple[int, ...]:
-    with suppress(FileNotFoundError, ValueError):
-        return tuple(int(word) for word in path.read_text(encoding="ascii").split())
-    return ()
+def read_ports(path: Path) -> tuple[int, ...]:
+    """Raises FileNotFoundError, ValueError."""
+    return tuple(int(word) for word in path.read_text(encoding="ascii").split())
 
 
 def choose_ports(count: int, usable: Callable[[int], bool]) -> tuple[int, ...]:

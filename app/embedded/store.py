@@ -212,6 +212,11 @@ def _keep_keys(path: Path) -> tuple[str, str]:
     """Access and secret key from the program's own configuration file, made at the first start."""
     if not path.exists():
         write_durably(path, _identities(secrets.token_hex(10), secrets.token_urlsafe(30)))
+    return read_keys(path)
+
+
+def read_keys(path: Path) -> tuple[str, str]:
+    """Access and secret key. Raises FileNotFoundError."""
     keys = json.loads(path.read_text(encoding="utf-8"))["identities"][0]["credentials"][0]
     return keys["accessKey"], keys["secretKey"]
 

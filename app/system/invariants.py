@@ -33,6 +33,25 @@ class Violation:
 Check = Callable[[AsyncSession, datetime], Awaitable[list[Violation]]]
 
 
+async def reported_once(session: AsyncSession, now: datetime) -> list[Violation]:
+    """V1: one row and one event a report, however often it was sent."""
+    del now  # holds at any time
+    questions = (
+        (_HELD_TWICE, "the incident is there more than once"),
+        (_ANNOUNCED_TWICE, "reported more than once"),
+    )
+    return await _ask(session, "V1", questions, {})
+
+
+async def files_named(session: AsyncSession, now: datetime) -> list[Violation]:
+    """V2: what is called stored has its file, and that file is the one the manifest promised.
+
+    The bytes themselves are read by `app.system.ledgers.files_whole`.
+    """
+    del now  # holds at any time
+    return await _ask(session, "V2", ((_FILE_DIFFERS, "not the file of the manifest"),), {})
+
+
 async def owned(session: AsyncSession, now: datetime) -> list[Violation]:
     """V3: exactly one owner at any time, routed once and in time, one current step unless final."""
     questions = (
@@ -41,6 +60,7 @@ async def owned(session: AsyncSession, now: datetime) -> list[Violation]:
         (_FINAL_WITH_STEP, "a final matter has an open step"),
         (_LOST_STEP, "the current step has ended or is not there"),
         (_UNROUTED, "not routed within 60 s"),
+        (_ROUTED_TWICE, "routed more than once"),
     )
     parameters = {"late": now - ROUTED_WITHIN, "final": [state.value for state in FINAL]}
     return await _ask(session, "V3", questions, parameters)
@@ -95,7 +115,15 @@ async def chains_verify(session: AsyncSession, now: datetime) -> list[Violation]
     return broken
 
 
-CHECKS: tuple[Check, ...] = (owned, inboxes_whole, history_legal, nothing_dead, chains_verify)
+CHECKS: tuple[Check, ...] = (
+    reported_once,
+    files_named,
+    owned,
+    inboxes_whole,
+    history_legal,
+    nothing_dead,
+    chains_verify,
+)
 
 
 async def check_all(session: AsyncSession, now: datetime) -> list[Violation]:
@@ -139,6 +167,16 @@ async def _histories(
         session.expunge_all()
 
 
+_HELD_TWICE = text("SELECT id FROM incidents GROUP BY id HAVING count(*) > 1")
+_ANNOUNCED_TWICE = text("""
+    SELECT subject_id FROM domain_events WHERE name = 'incident.reported'
+    GROUP BY subject_id HAVING count(*) > 1""")
+_FILE_DIFFERS = text("""
+    SELECT m.attachment_id FROM incident_media m LEFT JOIN media_files f ON f.id = m.media_id
+    WHERE m.state = 'stored' AND (
+      f.state IS DISTINCT FROM 'stored'
+      OR m.sha256 IS NOT NULL AND m.sha256 <> f.sha256
+      OR m.size IS NOT NULL AND m.size <> f.size)""")
 _OWNER_DIFFERS = text("""
     SELECT i.id FROM incidents i JOIN steps s ON s.id = i.current_step_id
     WHERE s.unit_id <> i.owner_unit_id OR s.incident_id <> i.id""")
@@ -154,6 +192,9 @@ _LOST_STEP = text("""
 _UNROUTED = text("""
     SELECT id FROM incidents
     WHERE state = 'submitted' AND current_step_id IS NULL AND received_at < :late""")
+_ROUTED_TWICE = text("""
+    SELECT incident_id FROM history_entries WHERE action = 'route'
+    GROUP BY incident_id HAVING count(*) > 1""")
 _INBOX_GAPS = text("""
     SELECT i.person_id FROM inboxes i
     LEFT JOIN (SELECT person_id, count(*) AS kept, max(seq) AS newest, min(seq) AS oldest

@@ -1,11 +1,12 @@
 """Ledgers: what phones themselves wrote down, against what the server holds (V1, V2, V4).
 
 One JSON object a line: `{"kind": "receipt", "id", "number", "files": {id: sha256}}` for every
-acknowledged report, `{"kind": "notice", "person", "seq"}` for every notice seen.
+acknowledgement, `{"kind": "notice", "person", "terminal", "seq", "type", "incident_id"}` for every
+notice seen. The bytes in the store (V2) are read here too.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -19,14 +20,25 @@ from app.media.models import MediaFile
 from app.notifications.models import Notice
 from app.system.invariants import Violation
 
+_BATCH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One notice, as a terminal saw it."""
+
+    seq: int
+    type: str
+    incident_id: UUID
+
 
 @dataclass(slots=True)
 class Ledger:
-    """Numbers by incident id, digests by attachment id, sequence numbers by person."""
+    """Numbers by incident id, digests in hex by attachment id, notices by person and terminal."""
 
-    numbers: dict[UUID, str] = field(default_factory=dict)
+    numbers: dict[UUID, set[str]] = field(default_factory=dict)
     digests: dict[UUID, str] = field(default_factory=dict)
-    seen: dict[UUID, list[int]] = field(default_factory=dict)
+    seen: dict[tuple[UUID, str], list[Seen]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, lines: Iterable[str | bytes]) -> "Ledger":
@@ -39,65 +51,113 @@ class Ledger:
     def _add(self, entry: dict[str, object]) -> None:
         match entry:
             case {"kind": "receipt", "id": id_, "number": number, "files": dict(files)}:
-                self.numbers[UUID(str(id_))] = str(number)
+                self.numbers.setdefault(UUID(str(id_)), set()).add(str(number))
                 self.digests |= {UUID(str(file)): str(digest) for file, digest in files.items()}
-            case {"kind": "notice", "person": person, "seq": int(seq)}:
-                self.seen.setdefault(UUID(str(person)), []).append(seq)
+            case {
+                "kind": "notice",
+                "person": person,
+                "terminal": terminal,
+                "seq": int(seq),
+                "type": type_,
+                "incident_id": incident_id,
+            }:
+                seen = Seen(seq, str(type_), UUID(str(incident_id)))
+                self.seen.setdefault((UUID(str(person)), str(terminal)), []).append(seen)
             case _:
                 raise ValueError(f"not a ledger's entry: {entry}")
 
 
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file that the database calls stored; `sha256` in hex."""
+
+    file_id: UUID
+    object_key: str
+    sha256: str
+
+
 async def acknowledged(session: AsyncSession, ledger: Ledger) -> list[Violation]:
-    """V1: every acknowledged report is exactly one incident, under the number that was told."""
-    rows = await session.execute(
-        select(Incident.id, Incident.number).where(Incident.id.in_(ledger.numbers))
-    )
-    held = {row.id: row.number for row in rows}
-    return [
-        Violation("V1", str(id_), f"told {number}, held as {held.get(id_, 'nothing')}")
-        for id_, number in ledger.numbers.items()
-        if held.get(id_) != number
-    ]
-
-
-async def seen_in_order(session: AsyncSession, ledger: Ledger) -> list[Violation]:
-    """V4: what each person saw is exactly 1…n of what their inbox holds."""
+    """V1: every acknowledged report is exactly one incident, under the one number it was told."""
     wrong: list[Violation] = []
-    for person, seen in ledger.seen.items():
-        head = await session.scalar(select(func.max(Notice.seq)).where(Notice.person_id == person))
-        if sorted(seen) != list(range(1, (head or 0) + 1)):
-            wrong.append(Violation("V4", str(person), f"saw {len(seen)} of {head or 0} notices"))
+    for ids in _batches(list(ledger.numbers)):
+        rows = await session.execute(
+            select(Incident.id, Incident.number).where(Incident.id.in_(ids))
+        )
+        held: dict[UUID, list[str]] = {id_: [] for id_ in ids}
+        for row in rows:
+            held[row.id].append(row.number)
+        wrong += [
+            Violation("V1", str(id_), f"told {sorted(ledger.numbers[id_])}, held as {numbers}")
+            for id_, numbers in held.items()
+            if len(numbers) != 1 or ledger.numbers[id_] != set(numbers)
+        ]
     return wrong
 
 
-async def files_whole(
-    session: AsyncSession, store: ObjectStore, ledger: Ledger | None = None
-) -> AsyncIterator[Violation]:
-    """V2: the bytes in the store hash to what the database, and the phone's ledger, say.
+async def files_promised(session: AsyncSession, ledger: Ledger) -> list[Violation]:
+    """V2: every file that was acknowledged as stored is, with the digest the phone computed."""
+    wrong: list[Violation] = []
+    for ids in _batches(list(ledger.digests)):
+        rows = await session.execute(
+            select(IncidentMedia.attachment_id, MediaFile.sha256)
+            .join(MediaFile, MediaFile.id == IncidentMedia.media_id)
+            .where(IncidentMedia.attachment_id.in_(ids), MediaFile.state == "stored")
+        )
+        held = {row.attachment_id: row.sha256.hex() for row in rows}
+        wrong += [
+            Violation("V2", str(id_), f"acknowledged as stored, held as {held.get(id_, 'nothing')}")
+            for id_ in ids
+            if held.get(id_) != ledger.digests[id_]
+        ]
+    return wrong
 
-    Reads every stored object once. Raises StoreUnavailable.
-    """
-    rows = await session.execute(
-        select(MediaFile.object_key, MediaFile.sha256, IncidentMedia.attachment_id)
-        .join(IncidentMedia, IncidentMedia.media_id == MediaFile.id)
-        .where(MediaFile.state == "stored")
+
+async def seen_in_order(session: AsyncSession, ledger: Ledger) -> list[Violation]:
+    """V4: what each terminal saw is 1…n in order, and those are the notices of that person."""
+    wrong: list[Violation] = []
+    for (person, terminal), seen in ledger.seen.items():
+        numbers = [item.seq for item in seen]
+        if numbers != list(range(1, len(numbers) + 1)):
+            wrong.append(Violation("V4", terminal, f"saw {len(numbers)} notices, not 1…n in order"))
+        rows = await session.execute(
+            select(Notice.seq, Notice.type, Notice.incident_id).where(Notice.person_id == person)
+        )
+        other = set(seen) - {Seen(row.seq, row.type, row.incident_id) for row in rows}
+        if other:
+            first = min(item.seq for item in other)
+            wrong.append(Violation("V4", terminal, f"{len(other)} are others now, first {first}"))
+    return wrong
+
+
+async def kept_files(session: AsyncSession, most: int | None = None) -> list[KeptFile]:
+    """The files to be read back: all of them, or so many drawn at random."""
+    query = select(MediaFile.id, MediaFile.object_key, MediaFile.sha256).where(
+        MediaFile.state == "stored"
     )
-    told = ledger.digests if ledger else {}
-    found: set[UUID] = set()
-    for key, kept, attachment_id in rows.all():
-        found.add(attachment_id)
-        digest = (kept or b"").hex()
-        wanted = {told.get(attachment_id, digest), digest}
-        if wanted != {await _digest(store, key or "")}:
-            yield Violation("V2", str(attachment_id), "the stored bytes are not those sent")
-    for missing in told.keys() - found:
-        yield Violation("V2", str(missing), "acknowledged as stored, but not there")
+    if most is not None:
+        query = query.order_by(func.random()).limit(most)
+    rows = await session.execute(query)
+    return [KeptFile(row.id, row.object_key, row.sha256.hex()) for row in rows]
+
+
+async def files_whole(store: ObjectStore, files: Iterable[KeptFile]) -> AsyncIterator[Violation]:
+    """V2: the bytes in the store hash to what the database says. Raises StoreUnavailable."""
+    for file in files:
+        found = await _digest(store, file.object_key)
+        if found != file.sha256:
+            what = "the object is gone" if found is None else "the stored bytes are others"
+            yield Violation("V2", str(file.file_id), what)
 
 
 async def strays(session: AsyncSession, store: ObjectStore) -> list[str]:
     """Keys of objects that no row names: harmless, and swept when they are old enough."""
     named: Collection[str | None] = set(await session.scalars(select(MediaFile.object_key)))
     return [item.key async for item in store.list("media/") if item.key not in named]
+
+
+def _batches(ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    for start in range(0, len(ids), _BATCH):
+        yield ids[start : start + _BATCH]
 
 
 async def _digest(store: ObjectStore, key: str) -> str | None:
