@@ -1,5 +1,6 @@
 """Changing limits and office hours; every change leaves a line in the audit trail."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -53,14 +54,17 @@ async def change_office_hours(
     wanted: OfficeHoursChange,
     seen: str | None,
     *,
+    within: Collection[str],
     actor_id: UUID,
     at: datetime,
 ) -> tuple[OfficeHoursView, bool]:
     """Write a unit's hours, or with None the default ones; the second value: True when new.
 
-    `seen` is the writer's If-Match. Raises UnitNotFound, RevisionRequired, RevisionStale.
+    `seen` is the writer's If-Match, `within` the areas whose units the writer may set. Raises
+    UnitNotFound, RevisionRequired, RevisionStale.
     """
-    if unit_id is not None and await session.get(Unit, unit_id) is None:
+    unit = await session.get(Unit, unit_id) if unit_id is not None else None
+    if unit_id is not None and (unit is None or unit.area_code not in within):
         raise UnitNotFound
     standing = await session.scalar(_hours_of(unit_id).with_for_update())
     demand(seen, OfficeHoursView.model_validate(standing) if standing else None)

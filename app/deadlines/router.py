@@ -8,9 +8,10 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy import select
 
 from app.accounts.caller import Caller
-from app.accounts.dependencies import IdentifiedRoute, require
+from app.accounts.dependencies import IdentifiedRoute, TheAreaMap, require
 from app.accounts.errors import UnitNotFound
 from app.accounts.permissions import Permission
+from app.accounts.scope import areas_below, roots_for
 from app.categories.dependencies import IfMatch, IfNoneMatch, catalogue, next_link, written
 from app.categories.errors import CategoryUnknown
 from app.core.errors import CursorInvalid, RevisionRequired, RevisionStale
@@ -159,6 +160,7 @@ async def change_office_hours(
     unit_id: HoursOwner,
     change: OfficeHoursChange,
     caller: Manager,
+    areas: TheAreaMap,
     session: Transaction,
     resources: TheResources,
     if_match: IfMatch = None,
@@ -169,6 +171,7 @@ async def change_office_hours(
         _unit(unit_id),
         change,
         if_match,
+        within=areas_below(areas, roots_for(caller, Permission.MANAGE_LIMITS)),
         actor_id=caller.id,
         at=resources.clock.now(),
     )

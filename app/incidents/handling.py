@@ -60,7 +60,7 @@ async def move(
     The order of refusals is fixed: 404 outside the scope, 403 never yours, 428 and 412 revision,
     409 wrong state, 403 not yours now, 422 something missing.
     """
-    row = BY_ACTION.get(command.action)
+    row = BY_ACTION[command.action]
     incident, step = await _locked(session, caller, incident_id)
     if row is None or not rights.could_ever(caller, incident, row):
         raise errors.ActionForbidden

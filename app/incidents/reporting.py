@@ -24,7 +24,7 @@ from app.incidents.history import Entry, first_entry
 from app.incidents.placing import Placed
 from app.incidents.privacy import sealed_party, sealed_raiser
 from app.incidents.schemas import ManifestFile, NewIncident, NewSupplement
-from app.incidents.status import Action, State
+from app.incidents.status import Action, Happening, State
 from app.media.filenames import cleaned
 from app.media.storing import StoredFile
 
@@ -263,7 +263,7 @@ def _first_history(caller: Caller, report: Report) -> Json:
     entry = first_entry(
         report.new.id,
         Entry(
-            action=Action.SELF_HANDLE if finished else Action.REPORT,
+            action=Action.SELF_HANDLE if finished else Happening.REPORT,
             from_state=None,
             to_state=report.state,
             actor=caller,

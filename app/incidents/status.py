@@ -18,8 +18,8 @@ class State(StrEnum):
 
 
 class Action(StrEnum):
-    REPORT = "report"
-    ROUTE = "route"
+    """The table's actions; a phone sends them by these names."""
+
     ACCEPT = "accept"
     RETURN = "return"
     RESUBMIT = "resubmit"
@@ -38,6 +38,13 @@ class Action(StrEnum):
     SELF_HANDLE = "self_handle"
     RATE = "rate"
     COMMENT = "comment"
+
+
+class Happening(StrEnum):
+    """What the history tells beyond the table's actions; nobody sends these as a transition."""
+
+    REPORT = "report"
+    ROUTE = "route"
     SUPPLEMENT = "supplement"
 
 

@@ -14,7 +14,7 @@ from app.deadlines.limits import Deadlines
 from app.incidents.events import StepOpened
 from app.incidents.history import Entry, append
 from app.incidents.models import Incident, Step
-from app.incidents.status import STAGES, Action, State
+from app.incidents.status import STAGES, Happening, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ async def open_first(
             session,
             incident,
             Entry(
-                action=Action.ROUTE,
+                action=Happening.ROUTE,
                 from_state=before,
                 to_state=state,
                 step_id=step.id,
@@ -109,7 +109,7 @@ async def open_first(
             sealed=incident.sealed,
             step_id=step.id,
             unit_id=unit.id,
-            action=Action.ROUTE,
+            action=Happening.ROUTE,
             state=state,
             urgency=incident.urgency,
             history_seq=entry.seq,

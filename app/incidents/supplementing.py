@@ -20,7 +20,7 @@ from app.incidents.receiving import Receiving
 from app.incidents.reporting import fingerprint
 from app.incidents.schemas import NewSupplement
 from app.incidents.settling import Settled
-from app.incidents.status import Action
+from app.incidents.status import Happening
 from app.incidents.views import receipt
 from app.media.filenames import cleaned
 
@@ -100,7 +100,7 @@ async def _add(
         session,
         incident,
         Entry(
-            action=Action.SUPPLEMENT,
+            action=Happening.SUPPLEMENT,
             from_state=incident.state,
             to_state=incident.state,
             step_id=incident.current_step_id,

@@ -18,8 +18,8 @@ GOOD = HEAD + "2027-01-01,holiday,元旦\n2027-01-02,workday,元旦调休\n"
 
 
 @pytest.fixture
-def written(session: AsyncSession, clock: FakeClock) -> Any:  # noqa: ANN401 - a partial call
-    async def write(content: bytes | str, **options: Any) -> ImportReport:  # noqa: ANN401
+def written(session: AsyncSession, clock: FakeClock) -> Any:
+    async def write(content: bytes | str, **options: Any) -> ImportReport:
         return await import_calendar(session, content, actor_id=None, at=clock.now(), **options)
 
     return write
@@ -66,7 +66,7 @@ def test_file_with_too_many_rows_is_refused() -> None:
     ],
 )
 async def test_one_mistake_refuses_the_whole_file(
-    written: Any,  # noqa: ANN401
+    written: Any,
     session: AsyncSession,
     row: str,
     mistake: str,
@@ -81,7 +81,7 @@ async def test_one_mistake_refuses_the_whole_file(
 
 
 async def test_dry_run_reports_and_writes_nothing(
-    written: Any,  # noqa: ANN401
+    written: Any,
     session: AsyncSession,
 ) -> None:
     report = await written(GOOD + "x,holiday,错\n", dry_run=True, language="en")
@@ -104,7 +104,7 @@ async def test_dry_run_reports_and_writes_nothing(
     ],
 )
 async def test_days_are_written(
-    written: Any,  # noqa: ANN401
+    written: Any,
     session: AsyncSession,
     content: bytes | str,
 ) -> None:
@@ -120,14 +120,14 @@ async def test_days_are_written(
     assert line.facts == {"added": 2, "changed": 0, "unchanged": 0}
 
 
-async def test_import_again_says_what_changed(written: Any) -> None:  # noqa: ANN401
+async def test_import_again_says_what_changed(written: Any) -> None:
     await written(GOOD)
     report = await written(GOOD.replace("02,workday", "02,holiday") + "2027-01-03,holiday,元旦\n")
     assert [row.outcome for row in report.rows] == ["unchanged", "changed", "added"]
 
 
 async def test_name_that_looks_like_a_formula_is_only_text(
-    written: Any,  # noqa: ANN401
+    written: Any,
     session: AsyncSession,
 ) -> None:
     await written(HEAD + '2027-01-01,holiday,"=1+1, ""x"""\n')

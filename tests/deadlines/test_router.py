@@ -4,14 +4,14 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.accounts.models import Unit
 from app.accounts.permissions import Role
 from app.core.audit import AuditEntry
 from app.core.db import Sessions, new_id
 from tests.deadlines.conftest import CALLER_ID, AsRole
+from tests.make import MINXIN, YONGHONG, make_areas, make_unit
 
 pytestmark = pytest.mark.usefixtures("seeded")
 EVERYBODY_ELSE = [role for role in Role if role is not Role.ADMINISTRATOR]
@@ -217,16 +217,16 @@ async def test_s8_office_hours_that_stand_need_the_tag_seen(admin: httpx.AsyncCl
 async def test_unit_gets_hours_of_its_own(
     admin: httpx.AsyncClient, sessions: Sessions, session: AsyncSession
 ) -> None:
-    unit = new_id()
     async with sessions.begin() as writing:
-        await writing.execute(
-            insert(Unit).values(
-                id=unit, code="U1", name="所", level="township", kind="department", area_code="1"
-            )
-        )
+        await make_areas(writing)
+        unit = (await make_unit(writing, area_code=YONGHONG)).id
+        foreign = (await make_unit(writing, area_code=MINXIN)).id
+    refused = await admin.put(f"/v1/office-hours/{foreign}", json=HOURS)
+    assert _refusal(refused) == (404, "unit-not-found")
     answer = await admin.put(f"/v1/office-hours/{unit}", json=HOURS)
     assert (answer.status_code, answer.json()) == (201, {"unit_id": str(unit)} | HOURS)
     assert (await admin.get(f"/v1/office-hours/{unit}")).json() == answer.json()
-    line = (await session.scalars(select(AuditEntry))).one()
-    assert (line.action, line.object_id) == ("office_hours.changed", str(unit))
+    changed = select(AuditEntry).where(AuditEntry.action == "office_hours.changed")
+    line = (await session.scalars(changed)).one()
+    assert line.object_id == str(unit)
     assert line.facts == {"before": None, "after": HOURS["sessions"]}

@@ -18,7 +18,7 @@ def kept_rows(url: str) -> list[str]:
         return [str(row[0]) for row in connection.execute("SELECT what FROM kept ORDER BY what")]
 
 
-def s3(endpoint_url: str, access_key: str, secret_key: str) -> Any:  # noqa: ANN401 - boto3's own
+def s3(endpoint_url: str, access_key: str, secret_key: str) -> Any:
     return boto3.client(
         "s3",
         endpoint_url=endpoint_url,

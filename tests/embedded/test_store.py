@@ -30,11 +30,11 @@ def store(home: Path) -> Iterator[EmbeddedStore]:
     started.stop()
 
 
-def client_of(store: EmbeddedStore) -> Any:  # noqa: ANN401 - boto3's own
+def client_of(store: EmbeddedStore) -> Any:
     return s3(store.endpoint_url, store.access_key, store.secret_key)
 
 
-def keep(client: Any) -> None:  # noqa: ANN401 - boto3's own
+def keep(client: Any) -> None:
     client.create_bucket(Bucket="media")
     client.put_object(Bucket="media", Key="photo", Body=PHOTO)
     upload = client.create_multipart_upload(Bucket="media", Key="video")["UploadId"]
@@ -52,7 +52,7 @@ def keep(client: Any) -> None:  # noqa: ANN401 - boto3's own
     )
 
 
-def assert_kept(client: Any) -> None:  # noqa: ANN401 - boto3's own
+def assert_kept(client: Any) -> None:
     assert client.get_object(Bucket="media", Key="photo")["Body"].read() == PHOTO
     assert client.get_object(Bucket="media", Key="video")["Body"].read() == VIDEO
     part = client.get_object(Bucket="media", Key="video", Range="bytes=5999990-6000009")

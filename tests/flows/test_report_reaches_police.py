@@ -1,12 +1,14 @@
 """The main job: phone → village → township → police post → outcome → phone."""
 
+from typing import Any
+
 from tests.district import POLICE_LIUHU, District
 
 
 async def test_the_story_of_a_blocked_fire_exit(district: District) -> None:
     receipt = await district.report()
     incident = receipt["id"]
-    steps = (
+    steps: tuple[tuple[str, str, dict[str, Any], str], ...] = (
         ("desk-yonghong", "escalate", {"reason": "需要派出所协助"}, "submitted"),
         ("desk-liuhu", "accept", {}, "accepted"),
         ("desk-liuhu", "dispatch", {"to_unit": POLICE_LIUHU}, "dispatched"),

@@ -130,7 +130,7 @@ async def test_nobody_asks_for_what_the_system_does(
     shared_district: District, standing: dict[str, str], action: str
 ) -> None:
     body = {"action": action, "revision": 2}
-    _is(await send(shared_district, DESK, standing["submitted"], body), 403, "action-forbidden")
+    _is(await send(shared_district, DESK, standing["submitted"], body), 422, "validation-failed")
 
 
 @pytest.mark.parametrize(
