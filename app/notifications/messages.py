@@ -2,6 +2,11 @@
 
 from dataclasses import dataclass
 
+import orjson
+
+WORDS_BYTES = 2400
+"""Of people's words in one notice, as JSON in UTF-8: 800 Chinese characters."""
+
 STATES = {
     "submitted": "待受理",
     "accepted": "已受理",
@@ -105,7 +110,17 @@ def files_complete(told: Told) -> Message:
     return Message("附件已收齐", f"事件 {told.number} 的附件已全部收到。")
 
 
+def clipped(words: str) -> str:
+    """As much as a frame of the stream has room for (P6); an ellipsis stands for the rest."""
+    room = WORDS_BYTES
+    for place, character in enumerate(words):
+        room -= len(orjson.dumps(character)) - 2
+        if room < 0:
+            return words[:place] + "…"
+    return words
+
+
 def _with_words(title: str, told: Told) -> Message:
     """The outcome, reason or remark stands in the body: no matter ends without words."""
-    words = told.text or told.reason
+    words = clipped(told.text or told.reason or "")
     return Message(title, f"事件 {told.number}：{words}" if words else f"事件 {told.number}。")

@@ -27,9 +27,6 @@ from app.notifications import messages
 from app.notifications.inbox import Draft, write
 from app.notifications.messages import Message, Told
 
-BODY_CHARACTERS = 600
-"""A frame of the stream stays below 4 KiB."""
-
 
 @dataclass(frozen=True, slots=True)
 class Background:
@@ -45,8 +42,8 @@ class Background:
         return Told(
             event.number,
             self.units.get(unit_id, "") if unit_id else "",
-            reason and reason[:BODY_CHARACTERS],
-            text and text[:BODY_CHARACTERS],
+            reason,
+            text,
         )
 
 

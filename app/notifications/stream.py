@@ -8,11 +8,14 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
+import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.accounts.caller import Caller
 from app.accounts.recognition import still_recognised
@@ -23,12 +26,15 @@ from app.notifications.models import Notice
 from app.notifications.queries import Marks, marks_of, notices_after
 from app.notifications.schemas import NoticeView
 
+log = structlog.get_logger()
+
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 LIFETIME = timedelta(minutes=10)
 BATCH = 100
 SLOW_READER_S = 30.0
+_COME_BACK_LATER = b"retry: 30000\n"
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -43,7 +49,8 @@ class Stream:
     resources: Resources
     caller: Caller
     after: int | None
-    heartbeat_s: int
+    heartbeat_s: float
+    _recognised_until: float = field(default=0.0, init=False)
 
     async def serve(self, receive: Receive, send: Send) -> None:
         """Serve until the client leaves, the token ends, ten minutes pass or the server drains."""
@@ -60,12 +67,35 @@ class Stream:
 
     async def _serve(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        if self.resources.draining.is_set():
+            # a 503 would stop an EventSource for good: it is asked to come back later (P8)
+            farewell = _COME_BACK_LATER + _event("bye", {"reason": "draining"})
+            await self._write(send, farewell, last=True)
+            return
         started = self.resources.clock.now()
         with listening(self.resources.wakeups, subject(self.caller.id)) as waiter:
-            await self._write(send, await self._hello())
-            while (why := await self._end(started)) is None:
-                await self._pass_on(send, waiter)
+            try:
+                await self._write(send, await self._hello())
+                why = await self._live(send, waiter, started)
+            except (OperationalError, InterfaceError, PoolTimeout) as lost:
+                # the database is away: the client comes back with its number, nothing is missed
+                log.warning("stream_interrupted", error=type(lost).__name__)
+                why = "interrupted"
         await self._write(send, _event("bye", {"reason": why}), last=True)
+
+    async def _live(self, send: Send, waiter: Waiter, started: datetime) -> str:
+        """Pass on what comes until there is a reason to end, which is returned."""
+        poll, ticking = self.resources.settings.wakeups.poll_s, asyncio.get_running_loop().time
+        beat = ticking() + self.heartbeat_s
+        while (why := await self._end(started)) is None:
+            if await self._pass_on(send):
+                beat = ticking() + self.heartbeat_s
+                continue
+            await waiter.wait(min(poll, max(beat - ticking(), 0)))
+            if ticking() >= beat:
+                await self._write(send, b": keep-alive\n\n")
+                beat = ticking() + self.heartbeat_s
+        return why
 
     async def _hello(self) -> bytes:
         marks = await self._marks()
@@ -83,31 +113,31 @@ class Stream:
         retry_ms = random.randint(3000, 8000)  # noqa: S311 - jitter, not a secret
         return f"retry: {retry_ms}\n".encode() + _event("hello", facts)
 
-    async def _pass_on(self, send: Send, waiter: Waiter) -> None:
-        """Send what is there; where nothing is, wait for a wakeup, the poll or the heartbeat."""
+    async def _pass_on(self, send: Send) -> bool:
+        """Send what is newer. False: nothing was."""
         notices = await self._newer()
-        if notices:
-            await self._write(send, b"".join(_frame(notice) for notice in notices))
-            self.after = notices[-1].seq
-            return
-        poll = self.resources.settings.wakeups.poll_s
-        waited, rest = 0.0, float(self.heartbeat_s)
-        while waited < rest and not self.resources.draining.is_set():
-            pause = min(poll, rest - waited)
-            if await waiter.wait(pause) or await self._newer():
-                return
-            waited += pause
-        await self._write(send, b": keep-alive\n\n")
+        if not notices:
+            return False
+        await self._write(send, b"".join(_frame(notice) for notice in notices))
+        self.after = notices[-1].seq
+        return True
 
-    async def _end(self, started: Any) -> str | None:  # noqa: ANN401 - the clock's own type
-        now = self.resources.clock.now()
+    async def _end(self, started: datetime) -> str | None:
         if self.resources.draining.is_set():
             return "draining"
-        if now - started >= LIFETIME:
+        if self.resources.clock.now() - started >= LIFETIME:
             return "lifetime"
-        if not await still_recognised(self.resources, self.caller):
+        if not await self._is_recognised():
             return "session-ended"
         return None
+
+    async def _is_recognised(self) -> bool:
+        """The session is asked for every third poll: well within the promised minute (P7)."""
+        ticks = asyncio.get_running_loop().time()
+        if ticks < self._recognised_until and self.caller.expires_at > self.resources.clock.now():
+            return True
+        self._recognised_until = ticks + 3 * self.resources.settings.wakeups.poll_s
+        return await still_recognised(self.resources, self.caller)
 
     async def _newer(self) -> Sequence[Notice]:
         async with self.resources.sessions.read() as session:
