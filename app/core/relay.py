@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import func, select, text, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -51,13 +51,16 @@ class Relay:
         self._by_name = {reaction.__name__: reaction for reaction in listed}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until told to stop; a lost database is waited for."""
+        """Work until told to stop; a lost database is waited for, and no failure is the last."""
         while not stop.is_set():
             try:
                 async with self._resources.sessions.engine.connect() as connection:
                     await self._lead(connection, stop)
             except (DBAPIError, PoolTimeout, OSError) as lost:
                 log.warning("relay_reconnect", error=type(lost).__name__)
+            except Exception:
+                # a relay that dies in silence would leave every report unrouted
+                log.exception("relay_failed")
             await _pause(stop, STANDBY_S)
 
     async def drain(self) -> int:
@@ -94,7 +97,7 @@ class Relay:
                 if not await self.work(connection):
                     await _pause(stop, IDLE_S)
         finally:
-            with suppress(DBAPIError):
+            with suppress(SQLAlchemyError):
                 await connection.execute(text(f"SELECT pg_advisory_unlock({LOCK_KEY})"))
                 await connection.commit()
 
@@ -134,7 +137,9 @@ class Relay:
         async with AsyncSession(connection, expire_on_commit=False) as session, session.begin():
             waiting = await _waiting(session, BATCH)
             for event in await self._known(session, waiting, tick):
-                for reaction in self._reactions.get(type(event.event), ()):
+                wanted = self._reactions.get(type(event.event), ())
+                # in the order of a batch: who hears first must not depend on a failure
+                for reaction in (known for known in self._by_name.values() if known in wanted):
                     await self._one(session, reaction, event, tick)
             await _mark(session, [row.id for row in waiting], tick.now)
         await self._resources.wakeups.publish(tick.subjects)
@@ -160,8 +165,8 @@ class Relay:
         async with AsyncSession(connection, expire_on_commit=False) as session, session.begin():
             due = await parking.due(session, tick.now, limit=BATCH)
             for row, parked in due:
-                event = Recorded(row.id, row.occurred_at, parse(row.name, row.payload))
                 try:
+                    event = Recorded(row.id, row.occurred_at, parse(row.name, row.payload))
                     async with session.begin_nested():
                         await self._by_name[parked.reaction](session, [event], tick)
                 except Exception as failure:  # noqa: BLE001 - counted; given up after five tries
