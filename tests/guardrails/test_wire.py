@@ -1,0 +1,145 @@
+"""H13: every string, list and number on the wire is bounded, the answers' too."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.guardrails.api import Api, Operation
+
+Json = dict[str, Any]
+
+OPEN = {
+    "AreaDetail.geometry": "GeoJSON",
+    "AuditView.facts": "differs by action; written by the server only",
+    "DecisionView.trace": "differs by rule; written by the server only",
+    "HistoryView.facts": "differs by action; written by the server only",
+    "import_areas application/json.geometries[]": "GeoJSON; the body is limited to 16 MiB",
+}
+ENDLESS = {"stream_inbox 200 text/event-stream": "server-sent events, 4 KiB each"}
+
+
+def test_h13_every_schema_is_bounded(api: Api) -> None:
+    loose = [place for place in _loose(api) if place not in OPEN | ENDLESS]
+    assert not loose, f"use the types of app.core.fields: {loose}"
+
+
+def test_h13_no_exception_is_stale(api: Api) -> None:
+    assert set(_loose(api)) == set(OPEN | ENDLESS)
+
+
+def test_h13_every_number_has_a_format(api: Api) -> None:
+    for _, schema in _schemas(api):
+        for part in _parts("", schema):
+            if part[1].get("type") in {"integer", "number"}:
+                assert part[1].get("format") in {"int32", "int64", "double"}, part
+
+
+def test_h2_bodies_and_answers_are_objects(api: Api) -> None:
+    for operation in api.operations():
+        for kind, schema in _contents(operation):
+            if kind == "application/json":
+                assert api.resolved(schema)["type"] == "object", operation.name
+
+
+def test_h2_commands_refuse_unknown_fields(api: Api) -> None:
+    for operation in api.operations():
+        body = api.bodies(operation).get("application/json")
+        if body is not None:
+            schema = api.resolved(body)
+            keyed = "patternProperties" in schema  # a map; Pydantic refuses other keys
+            assert keyed or schema.get("additionalProperties") is False, operation.name
+
+
+def test_h3_names_are_snake_case_and_paths_kebab_case(api: Api) -> None:
+    for operation in api.operations():
+        for word in operation.path.strip("/").split("/"):
+            if not word.startswith("{"):
+                assert word == word.lower().replace("_", "-"), operation.path
+    for name, schema in api.schemas.items():
+        for field in schema.get("properties", {}):
+            assert field == field.lower().replace("-", "_"), f"{name}.{field}"
+
+
+def test_h5_every_list_is_a_page(api: Api) -> None:
+    for operation in api.operations():
+        answer = operation.described["responses"].get("200", {}).get("content", {})
+        schema = api.resolved(answer.get("application/json", {}).get("schema", {}))
+        if "items" in schema.get("properties", {}):
+            assert "next" in schema["properties"], operation.name
+
+
+def test_no_two_shapes_share_a_name(api: Api) -> None:
+    assert not [name for name in api.schemas if "__" in name]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string"},
+        {"type": "integer", "minimum": 0},
+        {"type": "array", "items": {"type": "string", "maxLength": 1}},
+        {"type": "object", "additionalProperties": True},
+        {"anyOf": [{"type": "number"}, {"type": "null"}]},
+    ],
+)
+def test_an_unbounded_schema_is_found(schema: Json) -> None:
+    assert any(_is_loose(part) for _, part in _parts("here", schema))
+
+
+def _schemas(api: Api) -> Iterator[tuple[str, Json]]:
+    yield from api.schemas.items()
+    for operation in api.operations():
+        for parameter in operation.parameters:
+            yield f"{operation.name}?{parameter['name']}", parameter["schema"]
+        for kind, schema in _contents(operation):
+            yield f"{operation.name} {kind}", schema
+
+
+def _contents(operation: Operation) -> Iterator[tuple[str, Json]]:
+    for kind, media in operation.described.get("requestBody", {}).get("content", {}).items():
+        yield kind, media["schema"]
+    for status, response in operation.described["responses"].items():
+        for kind, media in response.get("content", {}).items():
+            if media.get("schema"):
+                yield kind if kind == "application/json" else f"{status} {kind}", media["schema"]
+
+
+def _loose(api: Api) -> list[str]:
+    found = [
+        place
+        for name, schema in _schemas(api)
+        for place, part in _parts(name, schema)
+        if _is_loose(part)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _parts(place: str, schema: Json) -> Iterator[tuple[str, Json]]:
+    yield place, schema
+    for choice in ("anyOf", "oneOf", "allOf", "prefixItems"):
+        for part in schema.get(choice, []):
+            yield from _parts(place, part)
+    for name, part in schema.get("properties", {}).items():
+        yield from _parts(f"{place}.{name}", part)
+    for part in schema.get("patternProperties", {}).values():
+        yield from _parts(place + "{}", part)
+    for key, sign in (("items", "[]"), ("additionalProperties", "{}")):
+        if isinstance(schema.get(key), dict):
+            yield from _parts(place + sign, schema[key])
+
+
+def _is_loose(schema: Json) -> bool:
+    if "enum" in schema or "const" in schema:
+        return False
+    match schema.get("type"):
+        case "string":
+            return "maxLength" not in schema and "format" not in schema
+        case "array":
+            return "maxItems" not in schema
+        case "integer" | "number":
+            return not {"minimum", "maximum"} <= set(schema)
+        case "object":
+            return schema.get("additionalProperties") is True
+        case _:
+            return False
