@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from app.accounts.enrolment import create_admin
 from app.accounts.permissions import SEPARATED, Role
 from app.accounts.queries import unit_by_ref
+from app.checking import add_command as add_check
 from app.core import logs
 from app.core.errors import Problem
 from app.core.object_store import StoreUnavailable
@@ -28,6 +29,7 @@ from app.embedded.seeding import prepare
 from app.opening import opened
 from app.schema import migrate
 from app.serving import serve
+from app.simulation.commands import add_command as add_simulate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     showing.add_argument("files", nargs="*", type=Path, help="photos and videos to send instead")
     showing.add_argument("--url", default=os.environ.get("ETONG_URL") or "http://127.0.0.1:8000")
     showing.set_defaults(run=_demo)
+    add_check(commands)
+    add_simulate(commands)
     return parser
 
 
