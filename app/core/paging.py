@@ -32,8 +32,8 @@ class Cursors:
         self._purpose = "cursor:" + question
 
     def make(self, position: Sequence[Any]) -> str:
-        body = orjson.dumps(list(position))
-        return b64(body) + "." + self._keys.sign(self._purpose, body)
+        head = b64(orjson.dumps(list(position)))
+        return head + "." + self._keys.sign(self._purpose, head.encode())
 
     def read(self, cursor: str | None) -> list[Any] | None:
         """The position, or None without a cursor. Raises CursorInvalid."""
@@ -41,10 +41,10 @@ class Cursors:
             return None
         head, _, signature = cursor.partition(".")
         try:
-            body = unb64(head)
-            if not self._keys.verify(self._purpose, body, signature):
+            # the text is signed, not what it decodes to: base64 can be written in several ways
+            if not self._keys.verify(self._purpose, head.encode(), signature):
                 raise CursorInvalid
-            position = orjson.loads(body)
+            position = orjson.loads(unb64(head))
         except ValueError as broken:
             raise CursorInvalid from broken
         return list(position)

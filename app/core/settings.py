@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -96,7 +96,13 @@ class Settings(BaseSettings):
     """`Settings()` reads the environment; tests build it with keywords. Frozen."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ETONG_", env_nested_delimiter="__", env_file=".env", frozen=True, extra="ignore"
+        env_prefix="ETONG_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        # how an environment says None, e.g. ETONG_DATABASE__PREPARE_THRESHOLD=none
+        env_parse_none_str="none",
+        frozen=True,
+        extra="ignore",
     )
 
     home: Path = Path(".etong")
@@ -128,7 +134,10 @@ class Settings(BaseSettings):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        ZoneInfo(value)
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, OSError) as unknown:
+            raise ValueError(f"no such time zone: {value}") from unknown
         return value
 
     @model_validator(mode="before")
@@ -157,8 +166,13 @@ def _with_files(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[s
         if not (name.startswith("ETONG_") and name.endswith("_FILE")):
             continue
         *groups, field = name.removeprefix("ETONG_").removesuffix("_FILE").lower().split("__")
-        target = filled
+        target: Any = filled
         for group in groups:
             target = target.setdefault(group, {})
-        target.setdefault(field, Path(path).read_text(encoding="utf-8").strip())
+        if not isinstance(target, dict):  # the group was given whole
+            continue
+        # the environment's own reader takes the name of the file for a field of the group
+        target.pop(f"{field}_file", None)
+        if field not in target:
+            target[field] = Path(path).read_text(encoding="utf-8").strip()
     return filled

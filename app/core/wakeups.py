@@ -170,7 +170,16 @@ class PostgresWakeups(Waiters):
             await connection.execute(f"LISTEN {CHANNEL}")
             self.wake_all()
             async for notice in connection.notifies():
-                self.wake(orjson.loads(notice.payload))
+                self.wake(_subjects(notice.payload))
+
+
+def _subjects(payload: str) -> list[str]:
+    """What a NOTIFY of ours names; one of somebody else's names nothing, and harms nothing."""
+    try:
+        named = orjson.loads(payload)
+    except ValueError:
+        return []
+    return [item for item in named if isinstance(item, str)] if isinstance(named, list) else []
 
 
 def _payloads(subjects: Iterable[str]) -> Iterator[str]:
