@@ -126,32 +126,39 @@ async def test_p10_a_reader_that_takes_nothing_is_left(
 ) -> None:
     monkeypatch.setattr(streaming, "SLOW_READER_S", 0.05)
     never = asyncio.Event()
+    tried: list[str] = []
 
     async def receive() -> MutableMapping[str, Any]:
         await never.wait()
         return {"type": "http.disconnect"}
 
     async def send(message: MutableMapping[str, Any]) -> None:
+        tried.append(message["type"])
         if message["type"] == "http.response.body":
             await never.wait()
 
     async with asyncio.timeout(PATIENCE_S):
         await Stream(shared_district.resources, worker, None, 25).serve(receive, send)
+    assert tried == ["http.response.start", "http.response.body"]
 
 
 async def test_a_link_that_breaks_while_it_is_written_to_ends_quietly(
     shared_district: District, worker: Caller
 ) -> None:
+    tried: list[str] = []
+
     async def receive() -> MutableMapping[str, Any]:
         await asyncio.Event().wait()
         return {}
 
     async def send(message: MutableMapping[str, Any]) -> None:
+        tried.append(message["type"])
         if message["type"] == "http.response.body":
             raise BrokenPipeError
 
     async with asyncio.timeout(PATIENCE_S):
         await Stream(shared_district.resources, worker, None, 25).serve(receive, send)
+    assert tried == ["http.response.start", "http.response.body"]
 
 
 async def test_no_connection_is_held_while_a_client_waits(
