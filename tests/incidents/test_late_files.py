@@ -25,6 +25,7 @@ from tests.incidents.paths import (
     look,
     photo,
     rows_of,
+    signed_in,
     walk,
 )
 
@@ -32,7 +33,7 @@ from tests.incidents.paths import (
 async def _put(
     district: District, who: str, incident: str, file: str, body: bytes, **headers: str
 ) -> httpx.Response:
-    client = await district.client(who)
+    client = await signed_in(district, who)
     url = f"/v1/incidents/{incident}/attachments/{file}"
     return await client.put(url, content=body, headers=headers)
 
@@ -204,7 +205,7 @@ async def test_i9_a_report_is_shown_before_its_files_are_there(shared_district: 
     for file, body, complete in zip(files, bodies, (False, True), strict=True):
         answer = await _put(shared_district, WORKER, incident, file["id"], body)
         assert (answer.status_code, answer.json()["complete"]) == (201, complete)
-    worker = await shared_district.client(WORKER)
+    worker = await signed_in(shared_district, WORKER)
     for item, body in zip(
         (await look(shared_district, WORKER, incident))["attachments"], bodies, strict=True
     ):
@@ -221,7 +222,7 @@ async def test_the_reporter_hears_once_that_all_files_are_there(
         await _put(shared_district, WORKER, incident, file["id"], body)
         await _put(shared_district, WORKER, incident, file["id"], body)
     await shared_district.drain()
-    worker = await shared_district.client(WORKER)
+    worker = await signed_in(shared_district, WORKER)
     inbox = (await worker.get("/v1/inbox", params={"limit": 200})).json()["items"]
     told = [item["title"] for item in inbox if item["incident_id"] == incident]
     assert told.count("附件已收齐") == 1
@@ -239,7 +240,7 @@ async def test_a_late_file_of_the_report_is_taken_after_the_end(
 async def test_evidence_of_a_handler_goes_with_the_outcome(shared_district: District) -> None:
     incident = await incident_in(shared_district, "in_progress")
     evidence = str(new_id())
-    client = await shared_district.client(POLICE)
+    client = await signed_in(shared_district, POLICE)
     answer = await client.put(
         f"/v1/incidents/{incident}/attachments/{evidence}",
         content=photo(3),

@@ -23,18 +23,19 @@ from tests.incidents.paths import (
     person_id,
     photo,
     rows_of,
+    signed_in,
 )
 
 OUTCOME = "已当场劝离并清理"
 
 
 async def _report(district: District, who: str, **changes: Any) -> httpx.Response:
-    client = await district.client(who)
+    client = await signed_in(district, who)
     return await client.post("/v1/incidents", json=new_incident(**changes))
 
 
 async def _inbox(district: District, who: str, incident: str) -> list[dict[str, Any]]:
-    client = await district.client(who)
+    client = await signed_in(district, who)
     items = (await client.get("/v1/inbox", params={"limit": 200})).json()["items"]
     return [item for item in items if item["incident_id"] == incident]
 
@@ -60,7 +61,7 @@ async def test_a_dispatcher_enters_for_nobody_outside_the_own_area(
 
 async def test_nobody_enters_for_a_person_who_left(shared_district: District) -> None:
     gone = await hire(shared_district, "colleague-2", (Role.GRID_WORKER, YONGHONG))
-    admin = await shared_district.client("security")
+    admin = await signed_in(shared_district, "security")
     person = (await admin.get(f"/v1/people/{gone}")).json()
     answer = await admin.patch(
         f"/v1/people/{gone}",
@@ -87,7 +88,9 @@ async def test_what_was_entered_for_somebody_is_theirs_and_stays_open_to_who_typ
     assert shown["reporter"]["id"] == str(worker)
     assert "withdraw" in shown["allowed_actions"]
     assert (await _inbox(shared_district, WORKER, incident))[0]["title"] == "上报已收到"
-    history = await (await shared_district.client(WORKER)).get(f"/v1/incidents/{incident}/history")
+    history = await (await signed_in(shared_district, WORKER)).get(
+        f"/v1/incidents/{incident}/history"
+    )
     assert history.json()["items"][0]["actor"]["name"] == "永红村调度员"
 
 
@@ -95,9 +98,9 @@ async def test_a_repeat_may_come_from_both(shared_district: District) -> None:
     worker = await person_id(shared_district, WORKER)
     meta = new_incident(reported_for=str(worker))
     for who, status in ((TOWNSHIP, 201), (TOWNSHIP, 200)):
-        client = await shared_district.client(who)
+        client = await signed_in(shared_district, who)
         assert (await client.post("/v1/incidents", json=meta)).status_code == status
-    other = await (await shared_district.client(DESK)).post("/v1/incidents", json=meta)
+    other = await (await signed_in(shared_district, DESK)).post("/v1/incidents", json=meta)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
 
 
@@ -126,7 +129,7 @@ async def test_a_matter_handled_on_the_spot_is_closed_with_its_outcome_and_never
     meta = new_incident(
         attachments=[file], self_handled={"outcome": OUTCOME, "attachments": [file["id"]]}
     )
-    worker = await shared_district.client(WORKER)
+    worker = await signed_in(shared_district, WORKER)
     answer = await worker.post("/v1/incidents", files=form(meta, {file["id"]: photo()}))
     assert (answer.status_code, answer.json()["state"]) == (201, "closed")
     await shared_district.drain()
@@ -141,7 +144,9 @@ async def test_a_matter_handled_on_the_spot_is_closed_with_its_outcome_and_never
     assert [item["state"] for item in await _inbox(shared_district, WORKER, meta["id"])] == [
         "closed"
     ]
-    trace = await (await shared_district.client(DESK)).get(f"/v1/incidents/{meta['id']}/routing")
+    trace = await (await signed_in(shared_district, DESK)).get(
+        f"/v1/incidents/{meta['id']}/routing"
+    )
     assert (trace.status_code, trace.json()["code"]) == (404, "not-routed-yet")
 
 
@@ -172,7 +177,7 @@ async def test_f23_a_phones_wrong_clock_is_kept_and_never_believed(
 ) -> None:
     now = shared_district.clock.now()
     phone = now + timedelta(days=days)
-    client = await shared_district.client(WORKER)
+    client = await signed_in(shared_district, WORKER)
     answer = await client.post(
         "/v1/incidents",
         json=new_incident(occurred_at=phone.isoformat()),
@@ -188,7 +193,7 @@ async def test_f23_a_phones_wrong_clock_is_kept_and_never_believed(
 async def test_a_clock_that_can_not_be_read_costs_no_report(
     shared_district: District, said: str
 ) -> None:
-    client = await shared_district.client(WORKER)
+    client = await signed_in(shared_district, WORKER)
     answer = await client.post("/v1/incidents", json=new_incident(), headers={"Client-Time": said})
     assert answer.status_code == 201
     kept = (await rows_of(shared_district, answer.json()["id"])).incident

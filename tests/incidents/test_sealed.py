@@ -24,6 +24,7 @@ from tests.incidents.paths import (
     listed,
     look,
     photo,
+    signed_in,
     walk,
 )
 
@@ -39,7 +40,7 @@ async def tip(shared_district: District) -> dict[str, Any]:
     )
     file = listed(photo())
     receipt = await shared_district.report(attachments=[file], **SEALED)
-    client = await shared_district.client(WORKER)
+    client = await signed_in(shared_district, WORKER)
     url = f"/v1/incidents/{receipt['id']}/attachments/{file['id']}"
     assert (await client.put(url, content=photo())).status_code == 201
     await shared_district.drain()
@@ -48,7 +49,7 @@ async def tip(shared_district: District) -> dict[str, Any]:
 
 async def _knows(district: District, who: str, tip: dict[str, Any]) -> set[str]:
     """The doors at which this person learns that the matter exists."""
-    client = await district.client(who)
+    client = await signed_in(district, who)
     home = f"/v1/incidents/{tip['id']}"
     body = {"action": "comment", "text": "？"}
     answers = {
@@ -94,7 +95,7 @@ async def test_it_does_not_exist_outside(
 async def test_nobody_of_the_three_offices_reads_any_of_it(
     shared_district: District, tip: dict[str, Any], who: str
 ) -> None:
-    client = await shared_district.client(who)
+    client = await signed_in(shared_district, who)
     for path in ("", "/receipt", "/history"):
         assert (await client.get(f"/v1/incidents/{tip['id']}{path}")).status_code == 403
     routing = await client.get(f"/v1/incidents/{tip['id']}/routing")
@@ -124,7 +125,7 @@ async def test_centres_above_are_not_informed_of_a_critical_tip(
 async def test_words_of_a_tip_stay_out_of_inboxes_of_staff(shared_district: District) -> None:
     receipt = await shared_district.report(**SEALED)
     await walk(shared_district, receipt["id"], (WORKER, "comment", {"text": "车牌甘L00000"}))
-    desk = await shared_district.client(DESK)
+    desk = await signed_in(shared_district, DESK)
     inbox = (await desk.get("/v1/inbox", params={"limit": 200})).json()["items"]
     told = [item for item in inbox if item["incident_id"] == receipt["id"]]
     assert {item["title"] for item in told} == {"新事件待受理", "有新留言"}
@@ -143,7 +144,7 @@ async def test_handlers_never_learn_who_reported(shared_district: District) -> N
     await walk(
         shared_district, incident, UP, ACCEPT, DISPATCH, (WORKER, "comment", {"text": "补充"}), SIGN
     )
-    police = await shared_district.client(POLICE)
+    police = await signed_in(shared_district, POLICE)
     shown = await look(shared_district, POLICE, incident)
     assert (shown["reporter"], shown["raiser"]) == (None, None)
     worker = (await look(shared_district, WORKER, incident))["reporter"]
@@ -190,7 +191,7 @@ async def test_its_parent_centre_sees_it_to_verify_and_not_longer(
     """The village has one dispatcher, who completed it: nobody there could verify."""
     incident = (await shared_district.report(**SEALED))["id"]
     await walk(shared_district, incident, (DESK, "accept", {}), (DESK, "handle_here", {}))
-    township = await shared_district.client(TOWNSHIP)
+    township = await signed_in(shared_district, TOWNSHIP)
     assert (await township.get(f"/v1/incidents/{incident}")).status_code == 404
     await walk(shared_district, incident, (DESK, "complete", {"outcome": "已劝阻"}))
     told = (await township.get("/v1/inbox", params={"limit": 200})).json()["items"]
@@ -199,7 +200,7 @@ async def test_its_parent_centre_sees_it_to_verify_and_not_longer(
         "verify_pass",
         "verify_fail",
     ]
-    district = await shared_district.client(TOP)
+    district = await signed_in(shared_district, TOP)
     assert (await district.get(f"/v1/incidents/{incident}")).status_code == 404
     await walk(shared_district, incident, (TOWNSHIP, "verify_pass", {}))
     assert (await township.get(f"/v1/incidents/{incident}")).status_code == 404
@@ -217,7 +218,7 @@ async def test_where_the_village_has_somebody_else_the_parent_is_not_asked(
         (DESK, "handle_here", {}),
         (DESK, "complete", {"outcome": "已劝阻"}),
     )
-    township = await shared_district.client(TOWNSHIP)
+    township = await signed_in(shared_district, TOWNSHIP)
     assert (await township.get(f"/v1/incidents/{incident}")).status_code == 404
     assert (await look(shared_district, SECOND_DESK, incident))["allowed_actions"] == [
         "verify_pass",
@@ -238,7 +239,7 @@ async def test_the_outcome_of_a_tip_reaches_its_reporter(shared_district: Distri
         COMPLETE,
         (TOWNSHIP, "verify_pass", {}),
     )
-    worker = await shared_district.client(WORKER)
+    worker = await signed_in(shared_district, WORKER)
     inbox = (await worker.get("/v1/inbox", params={"limit": 200})).json()["items"]
     told = [item for item in inbox if item["incident_id"] == incident]
     assert "杂物已清" in told[-1]["body"] or "杂物已清" in told[-2]["body"]

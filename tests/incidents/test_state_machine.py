@@ -394,7 +394,7 @@ def test_v3_v4_v6_what_is_promised_holds_after_every_step(world: World) -> None:
     run_state_machine_as_test(
         InThisWorld,
         settings=settings(
-            max_examples=20,
+            max_examples=14,
             stateful_step_count=12,
             deadline=None,
             database=None,

@@ -26,6 +26,7 @@ from tests.incidents.paths import (
     photo,
     rows_of,
     send,
+    signed_in,
     walk,
 )
 
@@ -81,7 +82,7 @@ async def _take(district: District, incident: str, stop: Stop) -> None:
     (who, action, fields), state, unit = stop
     before = await rows_of(district, incident)
     if action == "self_handle":
-        client = await district.client(WORKER)
+        client = await signed_in(district, WORKER)
         url = f"/v1/incidents/{incident}/attachments/{new_id()}"
         assert (await client.put(url, content=photo())).status_code == 201
         await district.drain()
@@ -145,7 +146,7 @@ async def test_what_an_incident_remembers_of_its_way(shared_district: District) 
     shown = await look(shared_district, WORKER, incident)
     assert (shown["outcome"], shown["rework_count"], shown["score"]) == ("已处理完毕", 1, 4)
     assert shown["allowed_actions"] == ["rate"]
-    worker = await shared_district.client(WORKER)
+    worker = await signed_in(shared_district, WORKER)
     history = (await worker.get(f"/v1/incidents/{incident}/history")).json()["items"]
     units = [entry["actor"]["unit"] and entry["actor"]["unit"]["code"] for entry in history]
     acted = [
@@ -237,7 +238,7 @@ async def test_a_comment_is_about_no_revision_and_makes_none(shared_district: Di
 
 async def test_s8_if_match_stands_for_the_revision(shared_district: District) -> None:
     incident = await incident_in(shared_district, "submitted")
-    client = await shared_district.client(DESK)
+    client = await signed_in(shared_district, DESK)
     seen = await client.get(f"/v1/incidents/{incident}")
     answer = await send(
         shared_district,

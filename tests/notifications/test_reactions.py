@@ -30,6 +30,7 @@ from tests.incidents.paths import (
     incident_in,
     person_id,
     rows_of,
+    signed_in,
     walk,
 )
 
@@ -196,7 +197,7 @@ async def test_a_dispatcher_who_reports_hears_as_the_reporter(district: District
 
 async def test_many_matters_in_one_batch_are_told_apart(district: District) -> None:
     """The relay takes them set-based; every inbox is whole all the same."""
-    client = await district.client(WORKER)
+    client = await signed_in(district, WORKER)
     made = [new_incident() for _ in range(15)]
     for meta in made:
         assert (await client.post("/v1/incidents", json=meta)).status_code == 201

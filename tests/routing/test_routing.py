@@ -34,12 +34,13 @@ from tests.incidents.paths import (
     hire,
     look,
     rows_of,
+    signed_in,
     walk,
 )
 
 
 async def _unrouted(district: District, **changes: Any) -> str:
-    client = await district.client(WORKER)
+    client = await signed_in(district, WORKER)
     answer = await client.post("/v1/incidents", json=new_incident(**changes))
     assert answer.status_code == 201
     incident: str = answer.json()["id"]
@@ -47,7 +48,7 @@ async def _unrouted(district: District, **changes: Any) -> str:
 
 
 async def _told(district: District, who: str, incident: str) -> list[str]:
-    client = await district.client(who)
+    client = await signed_in(district, who)
     items = (await client.get("/v1/inbox", params={"limit": 200})).json()["items"]
     return [item["title"] for item in items if item["incident_id"] == incident]
 
@@ -60,26 +61,26 @@ async def _decision(district: District, incident: str) -> Decision | None:
 async def test_the_trace_is_for_those_who_see_the_matter(shared_district: District) -> None:
     incident = (await shared_district.report())["id"]
     for who, status in ((OUTSIDER, 403), (WORKER, 403), (POLICE, 403), (DESK, 200)):
-        client = await shared_district.client(who)
+        client = await signed_in(shared_district, who)
         answer = await client.get(f"/v1/incidents/{incident}/routing")
         assert answer.status_code == status, who
     elsewhere = await hire(shared_district, "desk-minxin", (Role.DISPATCHER, "620802003007"))
     assert elsewhere
-    client = await shared_district.client("desk-minxin")
+    client = await signed_in(shared_district, "desk-minxin")
     answer = await client.get(f"/v1/incidents/{incident}/routing")
     assert (answer.status_code, answer.json()["code"]) == (404, "incident-not-found")
 
 
 async def test_before_it_is_routed_there_is_no_trace(shared_district: District) -> None:
     incident = await _unrouted(shared_district)
-    client = await shared_district.client(DESK)
+    client = await signed_in(shared_district, DESK)
     answer = await client.get(f"/v1/incidents/{incident}/routing")
     assert (answer.status_code, answer.json()["code"]) == (404, "not-routed-yet")
 
 
 async def test_a_withdrawn_matter_is_not_routed(shared_district: District) -> None:
     incident = await _unrouted(shared_district)
-    client = await shared_district.client(WORKER)
+    client = await signed_in(shared_district, WORKER)
     answer = await client.post(
         f"/v1/incidents/{incident}/transitions", json={"action": "withdraw", "revision": 1}
     )
@@ -149,7 +150,7 @@ async def test_the_seed_rules_send_each_urgency_to_its_level(
     for who in (DESK, TOWNSHIP, TOP):
         expected = "新事件待受理" if who == owner else informed.get(who)
         assert await _told(shared_district, who, incident) == ([expected] if expected else [])
-    client = await shared_district.client(owner)
+    client = await signed_in(shared_district, owner)
     trace = (await client.get(f"/v1/incidents/{incident}/routing")).json()
     assert trace["rule_version"] == 1
     assert trace["trace"]["tried"][-1] | {"name": ""} == {
@@ -164,7 +165,7 @@ async def test_an_uncertain_place_keeps_its_candidates_in_the_trace(
     shared_district: District,
 ) -> None:
     grid = YONGHONG_GRID
-    client = await shared_district.client(WORKER)
+    client = await signed_in(shared_district, WORKER)
     node = (await client.get(f"/v1/areas/{grid}")).json()
     place = {"lon": node["lon"], "lat": node["lat"], "accuracy_m": 150}
     incident = (await shared_district.report(place=place))["id"]
@@ -244,7 +245,7 @@ async def _replace_rules(district: District, *rules: dict[str, Any]) -> None:
 
 
 async def test_rules_are_listed_in_their_order(shared_district: District) -> None:
-    client = await shared_district.client(DESK)
+    client = await signed_in(shared_district, DESK)
     rules = (await client.get("/v1/routing/rules")).json()["items"]
     assert [(rule["urgency"], rule["level"], rule["inform"]) for rule in rules] == [
         ("critical", "township", ["village", "district"]),
@@ -252,7 +253,7 @@ async def test_rules_are_listed_in_their_order(shared_district: District) -> Non
         ("routine", "village", []),
         ("complex", "village", []),
     ]
-    worker = await shared_district.client(WORKER)
+    worker = await signed_in(shared_district, WORKER)
     assert (await worker.get("/v1/routing/rules")).status_code == 403
 
 
