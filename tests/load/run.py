@@ -1,0 +1,203 @@
+"""`python -m tests.load.run [a] [b] [--scale 0.1]`: the intake next to its yardsticks.
+
+a: reports of text against the bare transaction. b: reports with a photo of 300 kB against presigned
+uploads and against the textbook. Yardstick and product take turns in the same run, on the same
+database and store, so that a ratio survives what the machine does meanwhile. Nothing is asserted
+about time: the figures are printed and written to `--out` as JSON and Markdown.
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+import orjson
+
+from app.core import logs
+from app.core.db import Json
+from app.core.resources import Resources
+from app.incidents.preparing import prepare
+from app.incidents.reporting import Report, parameters
+from app.incidents.schemas import NewIncident
+from app.opening import opened
+from tests.load.bare import insert
+from tests.load.client import Load, Outcome, Request, send
+from tests.load.machine import Machine, describe, with_children
+from tests.load.measuring import Comparison, Contender, Pids, compare
+from tests.load.presigned import puts
+from tests.load.reports import (
+    PHOTO_BYTES,
+    Meta,
+    Photo,
+    Worker,
+    metas,
+    photo_request,
+    text_request,
+    textbook_request,
+)
+from tests.load.servers import (
+    PRODUCT,
+    TEXTBOOK,
+    House,
+    Served,
+    caller_of,
+    housed,
+    served,
+    workers,
+)
+
+ROUNDS = 3
+BARE, TEXTS = 5000, 2000
+PUTS, FORMS, PHOTOS = 900, 300, 400
+_JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"
+
+
+def main() -> None:
+    options = _options()
+    logs.configure("warning")
+    with housed() as house:
+        machine = describe(house.settings.database.url.get_secret_value(), house.home)
+        _say(_described(machine))
+        parts = {"a": _texts, "b": _photos}
+        found = [parts[part](house, options.scale) for part in options.parts or parts]
+    for comparison in found:
+        _say("\n" + comparison.as_markdown())
+    _write(options.out, machine, found)
+
+
+def _texts(house: House, scale: float) -> Comparison:
+    url = house.settings.database.url.get_secret_value()
+    with served(house, PRODUCT) as product:
+        people = workers(house, product.ports[0])
+
+        def bare(count: int) -> Outcome:
+            return insert(url, asyncio.run(_parameters(house, people, count)))
+
+        def report(count: int) -> Outcome:
+            return send(_load(product, [text_request(meta, 0) for meta in metas(people, count)]))
+
+        return compare(
+            "(a) text reports, 32 clients, 21 townships",
+            [
+                Contender("bare transaction", int(BARE * scale), bare, {"database": _base(house)}),
+                Contender("product", int(TEXTS * scale), report, _parts(house, product)),
+            ],
+            ROUNDS,
+            _say,
+        )
+
+
+def _photos(house: House, scale: float) -> Comparison:
+    # JPEG by its first bytes, then noise: nothing on the way can save by compressing it
+    noise = random.Random(1).randbytes(PHOTO_BYTES - len(_JPEG))  # noqa: S311 - a picture, not a secret
+    photo = Photo(_JPEG + noise)
+    with ExitStack() as last_first:
+        textbook = last_first.enter_context(served(house, TEXTBOOK))
+        product = last_first.enter_context(served(house, PRODUCT))
+        people = workers(house, product.ports[0])
+
+        def upload(count: int) -> Outcome:
+            return send(puts(house.settings.store, photo, count))
+
+        def write(count: int) -> Outcome:
+            sent = metas(people, count, photo)
+            return send(_load(textbook, [textbook_request(meta, 0, photo) for meta in sent]))
+
+        def report(count: int) -> Outcome:
+            sent = metas(people, count, photo)
+            return send(_load(product, [photo_request(meta, 0, photo) for meta in sent]))
+
+        return compare(
+            "(b) reports with one photo of 300 kB, 32 clients, 21 townships",
+            [
+                Contender("presigned PUT", int(PUTS * scale), upload, {"store": _store(house)}),
+                Contender("textbook", int(FORMS * scale), write, _parts(house, textbook)),
+                Contender("product", int(PHOTOS * scale), report, _parts(house, product)),
+            ],
+            ROUNDS,
+            _say,
+        )
+
+
+def _load(servers: Served, requests: list[Request]) -> Load:
+    """The requests dealt out to the processes."""
+    ports = servers.ports
+    dealt = {port: requests[turn :: len(ports)] for turn, port in enumerate(ports)}
+    return Load(dealt, status=201)
+
+
+async def _parameters(house: House, people: list[Worker], count: int) -> list[Json]:
+    """What the product would hand its statement for these reports."""
+    async with opened(house.settings) as resources:
+        return [await _parameters_of(resources, meta) for meta in metas(people, count)]
+
+
+async def _parameters_of(resources: Resources, meta: Meta) -> Json:
+    caller = await caller_of(resources, meta.worker)
+    prepared = await prepare(resources, caller, NewIncident.model_validate_json(meta.body))
+    report = Report(
+        new=prepared.new,
+        placed=prepared.placed,
+        root=prepared.root,
+        sealed=prepared.sealed,
+        reporter_id=prepared.reporter_id,
+        received={},
+        at=resources.clock.now(),
+        client_offset_s=None,
+    )
+    return parameters(caller, report, keys=resources.keys, zone=resources.settings.zone)
+
+
+def _parts(house: House, servers: Served) -> dict[str, Pids]:
+    return {
+        "server": lambda: list(servers.pids),
+        "database": _base(house),
+        "store": _store(house),
+    }
+
+
+def _base(house: House) -> Pids:
+    return lambda: with_children(house.database.pid)
+
+
+def _store(house: House) -> Pids:
+    return lambda: [house.store.pid]
+
+
+def _described(machine: Machine) -> str:
+    load = " ".join(f"{value:.2f}" for value in machine.load_before)
+    packages = ", ".join(f"{name} {found}" for name, found in machine.packages.items())
+    return (
+        f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib} GiB, {machine.filesystem}\n"
+        f"{machine.system}, Python {machine.python}, PostgreSQL {machine.postgres}\n"
+        f"{packages}\nload before {load}"
+    )
+
+
+def _write(folder: Path, machine: Machine, found: list[Comparison]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = {"machine": asdict(machine), "comparisons": [each.as_json() for each in found]}
+    (folder / "bench.json").write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
+    pages = [_described(machine).replace("\n", "  \n"), *(each.as_markdown() for each in found)]
+    (folder / "bench.md").write_text("\n\n".join(pages), encoding="utf-8")
+    _say(f"written to {folder}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.load.run")
+    parser.add_argument("parts", nargs="*", choices=["a", "b"], help="default: both")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the counts, to try it out")
+    parser.add_argument("--out", type=Path, default=Path("build/bench"))
+    return parser.parse_args()
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
