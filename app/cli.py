@@ -28,7 +28,7 @@ from app.embedded.run import run as run_embedded
 from app.embedded.seeding import prepare
 from app.opening import opened
 from app.schema import migrate
-from app.serving import serve
+from app.serving import run_fast, serve
 from app.simulation.commands import add_command as add_simulate
 
 
@@ -92,7 +92,7 @@ def _run(settings: Settings, _: argparse.Namespace) -> int:
     async def serve_all(given: Settings, stop: asyncio.Event, announce: Announce) -> None:
         await serve(given, ALL_ROLES, stop, announce, grace_s=int(DRAIN_S) - 1)
 
-    return asyncio.run(run_embedded(settings, prepare, serve_all))
+    return run_fast(run_embedded(settings, prepare, serve_all))
 
 
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
@@ -102,7 +102,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
         print(f"etong: unknown roles {sorted(unknown)}", file=sys.stderr)
     if unknown or _lacks_services(settings):
         return 2
-    return asyncio.run(_serve_until_signal(settings, frozenset(roles)))
+    return run_fast(_serve_until_signal(settings, frozenset(roles)))
 
 
 def _lacks_services(settings: Settings) -> bool:

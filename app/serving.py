@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Collection, Iterator
+import sys
+from collections.abc import Callable, Collection, Coroutine, Iterator
+from typing import Any, TypeVar
 
 import uvicorn
 
@@ -23,6 +25,23 @@ UPLOAD_GRACE_S = 25
 """How long uploads under way may go on after SIGTERM (U: 30 s at most)."""
 
 Announce = Callable[[int], None]
+
+
+ValueT = TypeVar("ValueT")
+
+
+def run_fast(main: Coroutine[Any, Any, ValueT]) -> ValueT:
+    """`asyncio.run` on uvloop, where there is one: it halves the cost of a request's I/O."""
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        return runner.run(main)
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415 - not made for Windows
+
+    return uvloop.new_event_loop
 
 
 class _Server(uvicorn.Server):

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, case, func, null, select
+from sqlalchemy import Row, Select, and_, bindparam, case, func, null, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.access_tokens import AccessClaims
@@ -84,7 +84,7 @@ async def still_recognised(resources: Resources, caller: Caller) -> bool:
 
 async def load_caller(session: AsyncSession, session_id: UUID, now: datetime) -> Caller:
     """Fresh from the tables; `expires_at` is the session's. Raises SessionEnded."""
-    row = (await session.execute(_question(session_id))).one_or_none()
+    row = (await session.execute(_QUESTION, {"session_id": session_id})).one_or_none()
     if row is None or not _alive(row, now):
         raise SessionEnded
     person_id: UUID | None = row.person_id
@@ -132,7 +132,7 @@ def _unit_facts(role: Any) -> Any:  # noqa: ANN401 - SQL expressions
     )  # fmt: skip
 
 
-def _question(session_id: UUID) -> Select[*tuple[Any, ...]]:
+def _question() -> Select[*tuple[Any, ...]]:
     """Roles in units that were switched off do not count."""
     held = (
         select(_unit_facts(RoleHolding.role))
@@ -169,5 +169,9 @@ def _question(session_id: UUID) -> Select[*tuple[Any, ...]]:
         .outerjoin(Person, Person.id == LoginSession.person_id)
         .outerjoin(Platform, Platform.id == LoginSession.platform_id)
         .outerjoin(Terminal, Terminal.id == LoginSession.terminal_id)
-        .where(LoginSession.id == session_id)
+        .where(LoginSession.id == bindparam("session_id"))
     )
+
+
+_QUESTION = _question()
+"""Made once: making it costs more than asking it."""

@@ -1,7 +1,10 @@
-"""The real object store: S3 through boto3, in threads of its own, within our own deadlines."""
+"""The real object store: S3 within our own deadlines, whole objects by `WholeObjects`.
+
+All else goes through boto3, in threads of its own.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +16,7 @@ from botocore.response import StreamingBody
 
 from app.core.breaker import Breaker
 from app.core.object_store import ObjectMissing, StoredObject, StoreUnavailable, UnfinishedParts
+from app.core.s3_objects import WholeObjects
 from app.core.settings import StoreSettings
 
 if TYPE_CHECKING:  # the stubs are not installed with the product
@@ -43,17 +47,14 @@ class S3Store:
         self._breaker = breaker or Breaker()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
         self._client = _make_client(settings)
+        self._whole = WholeObjects(settings)
 
     async def prepare(self) -> None:
         await self._ask(self._make_bucket)
         await self._ask(self._make_lifecycle)
 
     async def put(self, key: str, body: bytes, content_type: str) -> None:
-        await self._ask(
-            lambda: self._client.put_object(
-                Bucket=self._bucket, Key=key, Body=body, ContentType=content_type
-            )
-        )
+        await self._guarded(self._whole.put(key, body, content_type))
 
     async def start_parts(self, key: str, content_type: str) -> str:
         answer = await self._ask(
@@ -100,8 +101,7 @@ class S3Store:
             log.debug("parts_gone", key=key)
 
     async def size(self, key: str) -> int:
-        answer = await self._ask(lambda: self._client.head_object(Bucket=self._bucket, Key=key))
-        return answer["ContentLength"]
+        return await self._guarded(self._whole.size(key))
 
     async def read(
         self, key: str, start: int = 0, end: int | None = None
@@ -151,29 +151,34 @@ class S3Store:
         self._client.close()
 
     async def _ask(self, call: Callable[[], AnswerT]) -> AnswerT:
-        """Run a blocking call: breaker first, deadline around it, failures named."""
+        """Run a blocking call in a thread, guarded."""
+        return await self._guarded(self._in_a_thread(call))
+
+    async def _in_a_thread(self, call: Callable[[], AnswerT]) -> AnswerT:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except ClientError as refused:
+            raise _named(refused) from refused
+        except (BotoCoreError, OSError) as failed:
+            raise StoreUnavailable(type(failed).__name__) from failed
+
+    async def _guarded(self, asking: Coroutine[Any, Any, AnswerT]) -> AnswerT:
+        """Breaker first, deadline around it, failures counted."""
         if not self._breaker.admits():
+            asking.close()
             raise StoreUnavailable("breaker open")
         try:
             async with asyncio.timeout(self._deadline_s):
-                answer = await asyncio.get_running_loop().run_in_executor(self._threads, call)
-        except ClientError as refused:
-            raise self._named(refused) from refused
-        except (BotoCoreError, OSError, TimeoutError) as failed:
+                answer = await asking
+        except ObjectMissing:
+            self._breaker.succeeded()
+            raise
+        except (StoreUnavailable, TimeoutError) as failed:
             self._breaker.failed()
-            log.warning("store_failed", error=type(failed).__name__)
-            raise StoreUnavailable(type(failed).__name__) from failed
+            log.warning("store_failed", error=str(failed) or type(failed).__name__)
+            raise StoreUnavailable(str(failed)) from failed
         self._breaker.succeeded()
         return answer
-
-    def _named(self, refused: ClientError) -> Exception:
-        code = _code(refused)
-        if code in _MISSING:
-            self._breaker.succeeded()
-            return ObjectMissing(code)
-        self._breaker.failed()
-        log.warning("store_refused", code=code)
-        return StoreUnavailable(code)
 
     def _open(self, key: str, start: int, end: int | None) -> StreamingBody | None:
         wanted = f"bytes={start}-{'' if end is None else end - 1}"
@@ -237,6 +242,11 @@ class S3Store:
             log.info("store_lifecycle_unread", code=_code(refused))
             return ()
         return answer.get("Rules", ())
+
+
+def _named(refused: ClientError) -> Exception:
+    code = _code(refused)
+    return ObjectMissing(code) if code in _MISSING else StoreUnavailable(code)
 
 
 def _code(refused: ClientError) -> str:

@@ -27,8 +27,13 @@ class Link(Protocol):
     step_id: Any
     facts: Any
     texts_digest: Any
-    hash: Any
     previous_hash: Any
+
+
+class Sealed(Link, Protocol):
+    """With the hash that was written over it."""
+
+    hash: Any
 
 
 def texts_digest(salt: bytes, reason: str | None, text: str | None) -> bytes:
@@ -56,7 +61,7 @@ def entry_hash(entry: Link) -> bytes:
     return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).digest()
 
 
-def first_break(entries: Iterable[Link]) -> int | None:
+def first_break(entries: Iterable[Sealed]) -> int | None:
     """The seq at which a chain in order of seq breaks, or None when it verifies."""
     previous, expected = GENESIS, 1
     for entry in entries:

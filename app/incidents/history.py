@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import SimpleNamespace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -32,25 +33,24 @@ class Entry:
     facts: Json = field(default_factory=dict)
 
 
-def first_entry(incident_id: UUID, entry: Entry, at: datetime) -> HistoryEntry:
-    """The entry that begins a chain (intake writes it in its one statement)."""
+def first_entry(incident_id: UUID, entry: Entry, at: datetime) -> Json:
+    """The columns of the entry that begins a chain (intake writes it in its one statement)."""
     return _linked(incident_id, 1, GENESIS, entry, at)
 
 
 def append(session: AsyncSession, incident: Incident, entry: Entry, at: datetime) -> HistoryEntry:
     """The next entry of a locked incident; moves its head."""
-    row = _linked(incident.id, incident.history_seq + 1, incident.history_head, entry, at)
+    columns = _linked(incident.id, incident.history_seq + 1, incident.history_head, entry, at)
+    row = HistoryEntry(**columns)
     incident.history_seq = row.seq
     incident.history_head = row.hash
     session.add(row)
     return row
 
 
-def _linked(
-    incident_id: UUID, seq: int, previous: bytes, entry: Entry, at: datetime
-) -> HistoryEntry:
+def _linked(incident_id: UUID, seq: int, previous: bytes, entry: Entry, at: datetime) -> Json:
     salt = secrets.token_bytes(SALT_BYTES)
-    row = HistoryEntry(
+    link = SimpleNamespace(
         incident_id=incident_id,
         seq=seq,
         at=at,
@@ -68,5 +68,4 @@ def _linked(
         texts_digest=texts_digest(salt, entry.reason, entry.text),
         previous_hash=previous,
     )
-    row.hash = entry_hash(row)
-    return row
+    return {**vars(link), "hash": entry_hash(link)}

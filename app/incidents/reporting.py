@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 
 import orjson
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.caller import Caller
 from app.core.crypto import Keys
 from app.core.db import Json
+from app.core.resources import Resources
 from app.incidents.events import IncidentReported
 from app.incidents.history import Entry, first_entry
 from app.incidents.placing import Placed
@@ -115,17 +115,14 @@ def fingerprint(new: NewIncident | NewSupplement) -> bytes:
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 
 
-async def report(
-    session: AsyncSession, caller: Caller, report: Report, *, keys: Keys, zone: ZoneInfo
-) -> str | None:
+async def report(resources: Resources, caller: Caller, report: Report) -> str | None:
     """Write the report. Returns its number, or None if this id was reported before.
 
-    Joins the caller's transaction. The incident has no step yet: its owner is the duty desk of its
-    grid's village (or the nearest centre above that exists).
+    A transaction of its own. The incident has no step yet: its owner is the duty desk of its
+    grid's village (or the nearest centre above that exists). Raises OutcomeUnknown.
     """
-    number: str | None = await session.scalar(
-        INTAKE, parameters(caller, report, keys=keys, zone=zone)
-    )
+    given = parameters(caller, report, keys=resources.keys, zone=resources.settings.zone)
+    number: str | None = await resources.sessions.once(INTAKE, given)
     return number
 
 
@@ -272,8 +269,7 @@ def _first_history(caller: Caller, report: Report) -> Json:
         ),
         report.at,
     )
-    columns = {column.key: getattr(entry, column.key) for column in entry.__table__.columns}
-    return {k: _hex(v) if isinstance(v, bytes) else v for k, v in columns.items()}
+    return {k: _hex(v) if isinstance(v, bytes) else v for k, v in entry.items()}
 
 
 def _event(report: Report) -> Json:

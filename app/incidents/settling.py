@@ -47,10 +47,7 @@ async def settle(
         at=at,
         client_offset_s=offset,
     )
-    async with resources.sessions.begin() as session:
-        number = await report(
-            session, caller, new, keys=resources.keys, zone=resources.settings.zone
-        )
+    number = await report(resources, caller, new)
     if number is not None:
         return Settled(_first_receipt(new, number), replayed=False)
     return await _replay(resources, caller, new, receiving)

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from app.core.breaker import Breaker
 from app.core.memory_store import MemoryStore
 from app.core.object_store import MIN_PART_BYTES, ObjectMissing, ObjectStore, StoreUnavailable
+from app.core.s3_objects import WholeObjects
 from app.core.s3_store import S3Store
 from app.core.settings import StoreSettings
 from app.embedded.store import EmbeddedStore
@@ -263,6 +264,42 @@ async def test_m10_puts_carry_no_checksum_trailer() -> None:
     head = server.heads[0]
     assert b"content-length: 1\r\n" in head
     assert not any(word in head for word in (b"aws-chunked", b"x-amz-trailer", b"x-amz-checksum"))
+
+
+async def test_the_machines_web_proxy_is_not_asked_for_media(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    server = FakeServer(answer("200 OK", 'ETag: "e"', "Content-Length: 0"))
+    async with server.running() as port:
+        store = S3Store(at(port))
+        await store.put("media/x", b"x", "image/png")
+        await store.delete(["media/x"])
+        await store.close()
+    assert [head.split()[0] for head in server.heads] == [b"put", b"delete"]
+
+
+async def test_a_put_into_a_bucket_that_is_not_there_is_unavailable() -> None:
+    """A missing bucket is a fault of the store, not a missing object."""
+    async with FakeServer(answer("404 Not Found", "Content-Length: 0")).running() as port:
+        store = S3Store(at(port))
+        with pytest.raises(StoreUnavailable):
+            await store.put("media/x", b"x", "image/png")
+        await store.close()
+
+
+@pytest.mark.parametrize(("scheme", "digest"), [("http", True), ("https", False)])
+def test_without_tls_the_store_is_told_the_digest_of_what_it_gets(
+    scheme: str,
+    digest: bool,  # noqa: FBT001 - a parametrized fact
+) -> None:
+    settings = StoreSettings(endpoint_url=f"{scheme}://s3.example", addressing="virtual")
+    config = WholeObjects(settings).client.config
+    assert config.get("unsigned_payload", False) is not digest
+    assert config["endpoint"] == f"{scheme}://etong-media.s3.example"
 
 
 async def test_m11_a_store_without_lifecycles_is_tolerated() -> None:

@@ -27,7 +27,8 @@ class _Added:
 
 def a_chain(length: int) -> list[HistoryEntry]:
     key = new_id()
-    first = first_entry(key, Entry("report", None, "submitted", text="楼道堆放杂物"), NOON)
+    entry = Entry("report", None, "submitted", text="楼道堆放杂物")
+    first = HistoryEntry(**first_entry(key, entry, NOON))
     incident = Incident(id=key, history_seq=1, history_head=first.hash)
     session: Any = _Added()
     for number in range(1, length):

@@ -54,23 +54,17 @@ def create_app(resources: Resources) -> FastAPI:
         )
         stored = StoredFile(key, len(body), sha256(body).hexdigest(), "image/jpeg", "photo")
         attachment = prepared.new.attachments[0].id
-        async with resources.sessions.begin() as session:
-            number = await report(
-                session,
-                caller,
-                Report(
-                    new=prepared.new,
-                    placed=prepared.placed,
-                    root=prepared.root,
-                    sealed=prepared.sealed,
-                    reporter_id=prepared.reporter_id,
-                    received={attachment: Received(new_id(), stored)},
-                    at=resources.clock.now(),
-                    client_offset_s=None,
-                ),
-                keys=resources.keys,
-                zone=settings.zone,
-            )
+        written = Report(
+            new=prepared.new,
+            placed=prepared.placed,
+            root=prepared.root,
+            sealed=prepared.sealed,
+            reporter_id=prepared.reporter_id,
+            received={attachment: Received(new_id(), stored)},
+            at=resources.clock.now(),
+            client_offset_s=None,
+        )
+        number = await report(resources, caller, written)
         return {"id": prepared.new.id, "number": number, "sha256": stored.sha256}
 
     return app
