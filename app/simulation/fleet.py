@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -34,6 +35,8 @@ class Fleet:
     reports: int = 1
     photos: int = 0
     seconds: float = 60.0
+    pause_s: float = 0.0
+    """Between two reports of a phone, in the mean."""
     faults: float = 0.0
     """Share of the connections that go through the cutting proxy and meet a fault."""
     camera: Camera = quick_camera
@@ -46,6 +49,7 @@ class Fleet:
             and 1 <= self.reports <= MOST_REPORTS
             and 0 <= self.photos <= MOST_PHOTOS
             and 0 < self.seconds <= MOST_SECONDS
+            and 0 <= self.pause_s <= self.seconds
             and 0 <= self.faults <= 1
         )
         if not within:
@@ -134,6 +138,7 @@ class _Running:
                 made = await self.phone.make(number, self._fleet.photos, self._fleet.camera)
                 self.made += 1
                 await self.phone.report(made)
+                await asyncio.sleep(random.uniform(0.0, 2 * self._fleet.pause_s))  # noqa: S311 - a worker's pace
         finally:
             stop.set()
             await _ended(listening)

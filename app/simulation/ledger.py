@@ -16,7 +16,8 @@ class LedgerFile:
     """Appends; several phones of one process may share it, and so may several runs."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.receipts = 0
+        """Written by this process."""
         # unbuffered: a line is in the file when the call returns, or it isn't
         self._file = path.open("ab", buffering=0)
 
@@ -24,6 +25,7 @@ class LedgerFile:
         """A report was acknowledged under this number; `files`: those told to be `stored`."""
         told = {str(file): digest for file, digest in files.items()}
         self._write({"kind": "receipt", "id": str(id_), "number": number, "files": told})
+        self.receipts += 1
 
     def notice(self, person: str, terminal: str, item: Mapping[str, Any]) -> None:
         """A notice was seen on this terminal, at this place of the sequence."""

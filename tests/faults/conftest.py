@@ -1,0 +1,40 @@
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.embedded.store import EmbeddedStore
+from tests.district import DatabaseServer
+from tests.faults.world import World
+
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long walks run when they are asked for: `-m slow`."""
+    if "slow" in str(config.getoption("markexpr")):
+        return
+    skipped = pytest.mark.skip(reason="a long walk: -m slow")
+    for item in items:
+        if item.path.is_relative_to(_HERE) and item.get_closest_marker("slow"):
+            item.add_marker(skipped)
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    """The real object store; every world has a bucket of its own in it."""
+    store = EmbeddedStore(tmp_path_factory.mktemp("store"))
+    store.start()
+    yield store
+    store.stop()
+
+
+@pytest.fixture
+async def world(
+    server: DatabaseServer, district_template: str, object_store: EmbeddedStore, tmp_path: Path
+) -> AsyncIterator[World]:
+    """The reference district on a database of the test's own, with real processes."""
+    name = server.create(template=district_template)
+    async with World.opened(server.url(name), object_store, tmp_path) as world:
+        yield world
+    server.drop(name)
