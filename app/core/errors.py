@@ -199,6 +199,15 @@ class OutcomeUnknown(
 ): ...
 
 
+class InsufficientStorage(
+    Problem,
+    status=507,
+    code="insufficient-storage",
+    zh="服务器存储空间不足，请保留在手机中稍后重发",
+    en="The server has run out of storage; keep it on the phone and send it again later",
+): ...
+
+
 class HttpRefused(
     Problem, status=400, code="bad-request", zh="请求无法处理", en="The request can't be processed"
 ): ...

@@ -13,13 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.core import errors
+from app.core import disk, errors
 from app.core.errors import PROBLEM_JSON, Language, Problem, language_asked
 from app.core.idempotency import Answer, Operation, Replayed, claim, keep, operation
 from app.core.resources import Resources
 from app.core.validation import explain
 
 RETRY_AFTER_S = "2"
+DISK_FULL = "53100"
+"""PostgreSQL's word for it."""
 
 log = structlog.get_logger()
 
@@ -32,6 +34,7 @@ _BY_STATUS: dict[int, type[Problem]] = {
     415: errors.UnsupportedMediaType,
     429: errors.TooManyRequests,
     503: errors.Unavailable,
+    507: errors.InsufficientStorage,
 }
 
 
@@ -177,6 +180,9 @@ async def _on_database(request: Request, failure: Exception) -> Response:
     if isinstance(failure, DBAPIError) and not _connection_lost(failure):
         return await _on_bug(request, failure)
     log.warning("database_unavailable", error=type(failure).__name__)
+    if getattr(getattr(failure, "orig", None), "sqlstate", None) == DISK_FULL:
+        full = errors.InsufficientStorage(headers={"Retry-After": disk.RETRY_AFTER_S})
+        return render(request, full)
     return render(request, errors.Unavailable(headers={"Retry-After": RETRY_AFTER_S}))
 
 

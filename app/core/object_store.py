@@ -13,6 +13,10 @@ class StoreUnavailable(Exception):  # noqa: N818 - names the fact
     """The store refused, failed or did not answer within its deadline."""
 
 
+class StoreFull(StoreUnavailable):
+    """The disk has no room for more files."""
+
+
 class ObjectMissing(Exception):  # noqa: N818 - names the fact
     """There is no object under this key."""
 

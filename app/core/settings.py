@@ -92,6 +92,19 @@ class IntakeSettings(_Group):
     link_s: int = Field(default=300, ge=10, le=300)
 
 
+class DiskSettings(_Group):
+    """When a disk is full: so much of it is used, and less than so many bytes are left."""
+
+    folders: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Where database and store write, if that is this machine; `etong run` watches its home."""
+    files_at: float = Field(default=0.90, gt=0, le=1)
+    files_free_bytes: int = Field(default=20 * 1024 * MIB, ge=0)
+    reports_at: float = Field(default=0.95, gt=0, le=1)
+    reports_free_bytes: int = Field(default=10 * 1024 * MIB, ge=0)
+
+    _folders = field_validator("folders", mode="before")(_split)
+
+
 class Settings(BaseSettings):
     """`Settings()` reads the environment; tests build it with keywords. Frozen."""
 
@@ -128,6 +141,7 @@ class Settings(BaseSettings):
     webhooks: WebhookSettings = WebhookSettings()
     tokens: TokenSettings = TokenSettings()
     intake: IntakeSettings = IntakeSettings()
+    disk: DiskSettings = DiskSettings()
 
     _lists = field_validator("trusted_proxies", "cors_origins", mode="before")(_split)
 

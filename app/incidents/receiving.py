@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from app.core.db import new_id
+from app.core.disk import Disk
 from app.core.errors import UnsupportedMediaType
 from app.core.object_store import StoreUnavailable
 from app.core.resources import Resources
@@ -54,8 +55,10 @@ class Receiving:
     ) -> ManifestT:
         """Take the body in, JSON or multipart by its content type.
 
-        Raises UnsupportedMediaType, the problems of media.errors and those of `read_meta`.
+        Raises InsufficientStorage, UnsupportedMediaType, the problems of media.errors and those of
+        `read_meta`.
         """
+        self._resources.the(Disk).check_reports()
         content_type = headers.get("content-type", "")
         encoding = headers.get("content-encoding")
         limits = self._resources.settings.intake

@@ -12,8 +12,10 @@ from app.accounts.dependencies import IdentifiedRoute, require
 from app.accounts.permissions import Permission
 from app.categories.errors import CategoryUnknown
 from app.core.db import new_id
+from app.core.disk import RETRY_AFTER_S
 from app.core.errors import (
     Forbidden,
+    InsufficientStorage,
     MalformedJson,
     PayloadTooLarge,
     Unauthenticated,
@@ -23,7 +25,7 @@ from app.core.errors import (
 )
 from app.core.fields import schemas_of
 from app.core.http import TheResources, problems
-from app.core.object_store import StoreUnavailable
+from app.core.object_store import StoreFull, StoreUnavailable
 from app.core.resources import Resources
 from app.incidents import completing, errors
 from app.incidents.dependencies import answer, instant, parsed
@@ -101,6 +103,7 @@ _BODY: dict[str, Any] = {
             errors.IdempotencyKeyMismatch,
             errors.IdempotencyKeyReused,
             Unavailable,
+            InsufficientStorage,
         ),
     },
 )
@@ -155,6 +158,7 @@ async def report_incident(
             AttachmentsDiffer,
             ValidationFailed,
             Unavailable,
+            InsufficientStorage,
         ),
     },
 )
@@ -184,6 +188,8 @@ async def put_attachment(
         stored = await store(resources, stream, expected)
     except FileDiffers as differs:
         raise AttachmentsDiffer(attachments=[str(attachment_id)]) from differs
+    except StoreFull as full:
+        raise InsufficientStorage(headers={"Retry-After": RETRY_AFTER_S}) from full
     except StoreUnavailable as down:
         raise Unavailable(headers={"Retry-After": "5"}) from down
     return await _settle_file(resources, caller, place, Received(new_id(), stored), name)

@@ -10,6 +10,7 @@ from app.accounts.dependencies import IdentifiedRoute, require
 from app.accounts.permissions import Permission
 from app.core.errors import (
     Forbidden,
+    InsufficientStorage,
     MalformedJson,
     PayloadTooLarge,
     Unauthenticated,
@@ -87,6 +88,7 @@ _BODY: dict[str, Any] = {
             DigestMismatch,
             errors.IdempotencyKeyReused,
             Unavailable,
+            InsufficientStorage,
         ),
     },
 )

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from app.core.db import new_id
+from app.core.disk import Disk
 from app.core.object_store import ObjectMissing, ObjectStore, StoreUnavailable
 from app.core.resources import Resources
 from app.media.checks import SNIFF_BYTES, Kind, judge, size_limit
@@ -53,9 +54,11 @@ async def store(
 ) -> StoredFile:
     """Write a file under a fresh key; when this raises, nothing of it is left (best effort).
 
-    Raises MediaTypeRefused, FileTooLarge, FileDiffers, StoreUnavailable, and whatever `incoming`
-    raises. The caller removes (`remove`) what it stored when it fails later itself.
+    Raises MediaTypeRefused, FileTooLarge, FileDiffers, StoreUnavailable (StoreFull before the first
+    byte is read), and whatever `incoming` raises. The caller removes (`remove`) what it stored when
+    it fails later itself.
     """
+    resources.the(Disk).check_files()
     expected = expected or Expected()
     first, rest = await _begin(incoming)
     content_type, kind = judge(first, expected.kind)

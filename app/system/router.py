@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy.pool import QueuePool
 
 from app.accounts.dependencies import CurrentCaller
+from app.core.disk import Disk
 from app.core.http import TheResources, problems
 from app.core.metrics import CONTENT_TYPE, Metrics
 from app.core.resources import Resources
@@ -62,6 +63,7 @@ def _detail(resources: Resources, condition: Condition, ages: dict[str, float]) 
             "reasons": condition.reasons,
             "store": condition.store,
             "pool": _pool(resources),
+            "disk_used": round(resources.the(Disk).used, 3),
             "loop_lag_ms": round(lag * 1000, 1),
             "ages": {name: None if math.isnan(age) else age for name, age in ages.items()},
             "version": version("etong"),

@@ -31,6 +31,8 @@ class HealthDetail(View):
     reasons: list[Word] = Field(max_length=20)
     store: Literal["ok", "unavailable"]
     pool: PoolView
+    disk_used: float = Field(ge=0, le=1)
+    """Of the fullest watched disk; 0 where none is watched."""
     loop_lag_ms: float = Field(ge=0, le=1e9)
     ages: dict[str, Annotated[float, Field(ge=0, le=1e12)] | None] = Field(max_length=100)
     version: Word
