@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from app.core.clock import FakeClock
+from app.core.clock import Clock, FakeClock
 from app.core.db import Sessions, make_engine
 from app.core.resources import Resources
 from app.core.s3_store import S3Store
@@ -130,6 +130,11 @@ class World:
             files = await kept_files(session)
         found += [violation async for violation in files_whole(self.resources.store, files)]
         return found
+
+    def at(self, clock: Clock) -> Resources:
+        """What it consists of, at another time."""
+        given = self.resources
+        return Resources(given.settings, given.sessions, given.store, given.wakeups, clock)
 
     async def swept(self) -> int:
         """Sweep; the objects that are then left over (none), after as many were swept."""
