@@ -10,7 +10,7 @@ import orjson
 
 from app.core.clock import SystemClock
 from app.simulation.ledger import LedgerFile
-from app.simulation.reports import MadeReport, make_report, quick_camera
+from app.simulation.reports import Camera, MadeReport, make_report, quick_camera
 from tests.district import PASSWORD, YONGHONG_GRID
 
 ANSWER_S = 15.0
@@ -40,8 +40,8 @@ async def token(url: str, username: str = "worker-yonghong") -> str:
     return str(answer.json()["access_token"])
 
 
-def new_report(number: int, photos: int = 1) -> MadeReport:
-    taken = [quick_camera(number * 16 + position) for position in range(photos)]
+def new_report(number: int, photos: int = 1, camera: Camera = quick_camera) -> MadeReport:
+    taken = [camera(number * 16 + position) for position in range(photos)]
     return make_report(number, taken, SystemClock().now(), YONGHONG_GRID)
 
 
