@@ -5,7 +5,7 @@ import contextlib
 import socket
 import sys
 from collections.abc import Callable, Collection, Coroutine, Iterator
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import uvicorn
 
@@ -115,6 +115,7 @@ async def _serve_api(
 def _config(app: object, settings: Settings, grace_s: int) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI application
+        http=_protocol(),
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -124,6 +125,14 @@ def _config(app: object, settings: Settings, grace_s: int) -> uvicorn.Config:
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=",".join(settings.trusted_proxies) or None,
     )
+
+
+def _protocol() -> "type[asyncio.Protocol] | Literal['auto']":
+    if sys.platform == "win32":
+        return "auto"
+    from app.core.joined_writes import JoinedWritesProtocol  # noqa: PLC0415 - its parser is not made for Windows
+
+    return JoinedWritesProtocol
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -12,6 +12,7 @@ from app.core.resources import Resources
 
 _PURPOSE = "access-token"
 _LONGEST = 2048
+_MOST = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,35 @@ def make_access_token(
     return jwt.encode(claims, resources.keys.key(_PURPOSE), algorithm="HS256")
 
 
+class KnownTokens:
+    """Claims of tokens whose signature was found good. Get it with `resources.the(KnownTokens)`."""
+
+    def __init__(self, resources: Resources) -> None:
+        del resources  # the shape of everything kept in Resources
+        self._claims: dict[str, AccessClaims] = {}
+
+    def get(self, token: str) -> AccessClaims | None:
+        return self._claims.get(token)
+
+    def put(self, token: str, claims: AccessClaims) -> None:
+        if len(self._claims) >= _MOST:
+            self._claims.clear()
+        self._claims[token] = claims
+
+
 def read_access_token(resources: Resources, token: str) -> AccessClaims:
     """Raises TokenInvalid, TokenExpired."""
+    known = resources.the(KnownTokens)
+    claims = known.get(token)
+    if claims is None:
+        claims = _verified(resources, token)
+        known.put(token, claims)
+    if claims.expires_at <= resources.clock.now():
+        raise TokenExpired
+    return claims
+
+
+def _verified(resources: Resources, token: str) -> AccessClaims:
     if len(token) > _LONGEST:
         raise TokenInvalid
     try:
@@ -53,7 +81,7 @@ def read_access_token(resources: Resources, token: str) -> AccessClaims:
                 "verify_iat": False,
             },
         )
-        read = AccessClaims(
+        return AccessClaims(
             subject=UUID(claims["sub"]),
             session_id=UUID(claims["sid"]),
             kind=cast("Literal['person', 'platform']", claims["kind"]),
@@ -61,6 +89,3 @@ def read_access_token(resources: Resources, token: str) -> AccessClaims:
         )
     except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, OverflowError) as broken:
         raise TokenInvalid from broken
-    if read.expires_at <= resources.clock.now():
-        raise TokenExpired
-    return read
