@@ -1,7 +1,7 @@
 # The commands of a checkout. `make run` needs Python ≥ 3.11 with venv, and make; nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check lock
+.PHONY: help run demo test check lock bench
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,6 +24,7 @@ help:
 	@echo "make run    start everything on this machine / 一键启动（数据库、对象存储、服务）"
 	@echo "make demo   walk one report through a running server / 演示一件事件的全流程"
 	@echo "make test   the whole test suite / 全部测试"
+	@echo "make bench  measure intake next to its yardsticks / 性能基准（不作断言）"
 	@echo "make check  format, lint, types, import contracts, guardrails / 静态检查"
 	@echo "make lock   write the lock files anew from pyproject.toml / 更新依赖锁定文件"
 
@@ -38,6 +39,10 @@ demo: $(INSTALLED)
 # make test TESTS=tests/media
 test: $(INSTALLED_DEV)
 	$(BIN)/python -m pytest $(TESTS)
+
+# make bench BENCH="a --scale 0.2": figures of this machine, none of them asserted
+bench: $(INSTALLED_DEV)
+	$(BIN)/python -m tests.load.run $(BENCH)
 
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff format --check .
@@ -67,7 +72,7 @@ $(INSTALLED_DEV): $(INSTALLED)
 # `activate` is written last and names its folder: without it the environment is half made, with
 # another name in it the checkout was moved.
 ifeq ($(shell grep -sF '$(CURDIR)/$(VENV)' $(BIN)/activate),)
-.PHONY: $(BIN)/activate
+.PHONY: $(BIN)/activate bench
 endif
 $(BIN)/activate:
 	@for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \

@@ -1,7 +1,8 @@
 """Yardstick (a): the bare intake transaction, with nothing around it.
 
 The product's own statement, its parameters made beforehand by the product's own code: prepared
-once a connection, BEGIN and COMMIT around it, over 32 psycopg connections.
+once a connection, over 32 psycopg connections; with BEGIN and COMMIT around it, or (`framed` False)
+as a transaction of its own, which is how the product sends it.
 """
 
 import asyncio
@@ -20,17 +21,17 @@ from app.incidents.reporting import INTAKE
 from tests.load.client import CONNECTIONS, Outcome
 
 
-def insert(url: str, reports: list[Json]) -> Outcome:
+def insert(url: str, reports: list[Json], *, framed: bool = True) -> Outcome:
     """Write every report once, from a fresh process; blocks until all are committed."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(_run, url.replace("+psycopg", ""), reports).result()
+        return process.submit(_run, url.replace("+psycopg", ""), reports, framed).result()
 
 
-def _run(url: str, reports: list[Json]) -> Outcome:
-    return uvloop.run(_insert_all(url, reports))
+def _run(url: str, reports: list[Json], framed: bool) -> Outcome:  # noqa: FBT001 - passed to a process by position
+    return uvloop.run(_insert_all(url, reports, framed=framed))
 
 
-async def _insert_all(url: str, reports: list[Json]) -> Outcome:
+async def _insert_all(url: str, reports: list[Json], *, framed: bool) -> Outcome:
     outcome = Outcome()
     waiting = iter(reports)
     statement = str(INTAKE.compile(dialect=dialect.dialect()))  # type: ignore[no-untyped-call]  # not annotated there
@@ -38,7 +39,8 @@ async def _insert_all(url: str, reports: list[Json]) -> Outcome:
         await psycopg.AsyncConnection.connect(url, autocommit=True) for _ in range(CONNECTIONS)
     ]
     began, cpu = time.perf_counter(), _cpu()
-    await asyncio.gather(*(_work(each, statement, waiting, outcome) for each in connections))
+    work = _framed if framed else _alone
+    await asyncio.gather(*(work(each, statement, waiting, outcome) for each in connections))
     outcome.seconds = time.perf_counter() - began
     outcome.cpu_s = _cpu() - cpu
     for connection in connections:
@@ -46,7 +48,7 @@ async def _insert_all(url: str, reports: list[Json]) -> Outcome:
     return outcome
 
 
-async def _work(
+async def _framed(
     connection: psycopg.AsyncConnection,
     statement: str,
     waiting: Iterator[Json],
@@ -59,6 +61,20 @@ async def _work(
         await cursor.execute(statement, report, prepare=True)
         assert await cursor.fetchone() is not None, "this id was written before"
         await cursor.execute("COMMIT")
+        outcome.latencies.append(time.perf_counter() - began)
+
+
+async def _alone(
+    connection: psycopg.AsyncConnection,
+    statement: str,
+    waiting: Iterator[Json],
+    outcome: Outcome,
+) -> None:
+    cursor = connection.cursor()
+    for report in waiting:
+        began = time.perf_counter()
+        await cursor.execute(statement, report, prepare=True)
+        assert await cursor.fetchone() is not None, "this id was written before"
         outcome.latencies.append(time.perf_counter() - began)
 
 

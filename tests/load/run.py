@@ -72,9 +72,13 @@ def _texts(house: House, scale: float) -> Comparison:
     url = house.settings.database.url.get_secret_value()
     with served(house, PRODUCT) as product:
         people = workers(house, product.ports[0])
+        base = {"database": _base(house)}
 
         def bare(count: int) -> Outcome:
             return insert(url, asyncio.run(_parameters(house, people, count)))
+
+        def alone(count: int) -> Outcome:
+            return insert(url, asyncio.run(_parameters(house, people, count)), framed=False)
 
         def report(count: int) -> Outcome:
             return send(_load(product, [text_request(meta, 0) for meta in metas(people, count)]))
@@ -82,7 +86,8 @@ def _texts(house: House, scale: float) -> Comparison:
         return compare(
             "(a) text reports, 32 clients, 21 townships",
             [
-                Contender("bare transaction", int(BARE * scale), bare, {"database": _base(house)}),
+                Contender("bare transaction", int(BARE * scale), bare, base),
+                Contender("bare, without BEGIN", int(BARE * scale), alone, base),
                 Contender("product", int(TEXTS * scale), report, _parts(house, product)),
             ],
             ROUNDS,

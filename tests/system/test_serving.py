@@ -66,7 +66,7 @@ async def _answer_in_pieces(_scope: Scope, _receive: Receive, send: Send) -> Non
 
 
 async def _answered(app: App, request: bytes, until: Callable[[_Wire], bool]) -> _Wire:
-    config = uvicorn.Config(app, lifespan="off", log_config=None)  # type: ignore[arg-type]  # an ASGI application
+    config = uvicorn.Config(app, lifespan="off", log_config=None)
     config.load()
     protocol, wire = JoinedWritesProtocol(config, ServerState(), {}), _Wire()
     protocol.connection_made(wire)
