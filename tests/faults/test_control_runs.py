@@ -1,7 +1,6 @@
 """Control runs: with a guard taken out the same checks must fail, else they prove nothing."""
 
 import asyncio
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ from app.simulation.ledger import LedgerFile
 from app.system.invariants import Violation
 from tests.faults import sabotage
 from tests.faults.servers import Sabotage
-from tests.faults.test_f13_every_statement import walk
+from tests.faults.test_f14_every_statement import Walk
+from tests.faults.tracing import Place, needs_strace
 from tests.faults.wire import new_report, note, posting, send, token
 from tests.faults.world import WORKERS, World
 
@@ -63,12 +63,15 @@ async def _two_relays(world: World, path: Path, taken_out: Sabotage) -> list[Vio
     return await world.violations(path)
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@needs_strace
 async def test_announced_after_the_commit_a_report_is_found_forgotten(
     world: World, tmp_path: Path
 ) -> None:
     path = tmp_path / "ledger.jsonl"
-    await walk(world, path, range(2, 9), sabotage.announce_after_the_commit)
+    walk = await Walk.begun(world, sabotage.announce_after_the_commit)
+    await world.serve("relay")
+    with LedgerFile(path) as ledger:
+        await walk.along(Place("sendto"), ledger, survived=1)
     await world.drained()
     found = await world.violations(path)
     assert "not routed within 60 s" in {violation.what for violation in _of("V3", found)}

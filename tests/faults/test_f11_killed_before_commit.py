@@ -1,7 +1,6 @@
 """F11: what dies between the store's PUT and the COMMIT leaves a stray and nothing else."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,13 +11,9 @@ from app.core.clock import SystemClock
 from app.media.sweeping import sweep
 from app.simulation.ledger import LedgerFile
 from tests.faults.wire import new_report, note, posting, send, send_until_answered, token
-from tests.faults.world import World
+from tests.faults.world import WAITING_FOR_LOCKS, World
 
-_THERE_S = 20.0
-_WAITING = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-_END_THEM = _WAITING.replace("count(*)", "count(pg_terminate_backend(pid))")
+_END_THEM = WAITING_FOR_LOCKS.replace("count(*)", "count(pg_terminate_backend(pid))")
 """A statement whose client has died would still be carried out and committed."""
 
 
@@ -31,7 +26,7 @@ async def test_f11_killed_between_put_and_commit_leaves_a_stray_that_is_swept(
     made = new_report(1, photos=2)
     async with _held_before_commit(world):
         sending = asyncio.create_task(send(api.url, posting(made, signed)))
-        await _until(world, _WAITING, 1)
+        await world.until(WAITING_FOR_LOCKS, 1)
         assert await world.objects() == 2
         await api.kill()
         assert await sending is None
@@ -52,7 +47,7 @@ async def test_f11_a_commit_that_fails_is_told_as_unknown_and_leaves_a_stray(wor
     made = new_report(1)
     async with _held_before_commit(world):
         sending = asyncio.create_task(send(api.url, posting(made, signed)))
-        await _until(world, _WAITING, 1)
+        await world.until(WAITING_FOR_LOCKS, 1)
         await world.count(_END_THEM)
         answer = await sending
     assert answer is not None
@@ -65,7 +60,7 @@ async def test_f11_a_commit_that_fails_is_told_as_unknown_and_leaves_a_stray(wor
 
 
 async def _only_strays_are_left(world: World, strays: int) -> None:
-    await _until(world, _WAITING, 0)
+    await world.until(WAITING_FOR_LOCKS, 0)
     assert await world.count("SELECT count(*) FROM incidents") == 0
     assert await world.count("SELECT count(*) FROM domain_events") == 0
     # they might be of a report that is about to be written: a young stray is let be
@@ -81,10 +76,3 @@ async def _held_before_commit(world: World) -> AsyncIterator[None]:
         await connection.execute(text("LOCK TABLE incidents IN SHARE MODE"))
         yield
         await connection.rollback()
-
-
-async def _until(world: World, question: str, answer: int) -> None:
-    deadline = time.monotonic() + _THERE_S
-    while await world.count(question) != answer:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)

@@ -83,6 +83,12 @@ async def send(url: str, request: bytes) -> Answer | None:
     return _parsed(came)
 
 
+async def answers(url: str) -> bool:
+    """Whether there is a server at all: it is asked nothing that it would have to look up."""
+    request = b"GET /health/live HTTP/1.1\r\nHost: etong.test\r\nConnection: close\r\n\r\n"
+    return await send(url, request) is not None
+
+
 async def send_until_answered(url: str, request: bytes, tries: int = 20) -> Answer:
     """The same bytes again, as a phone does, until the answer is one to keep."""
     for attempt in range(tries):

@@ -38,7 +38,7 @@ from tests.district import PASSWORD, SECRET
 from tests.faults.servers import Sabotage, Server
 
 WORKERS = (("worker-yonghong", PASSWORD), ("worker-minxin", PASSWORD))
-DRAIN_S = 60.0
+WAIT_S = 60.0
 
 
 @dataclass
@@ -100,10 +100,17 @@ class World:
 
     async def drained(self) -> None:
         """Wait until the relay has worked off everything."""
-        deadline = time.monotonic() + DRAIN_S
-        while await self.count(_WAITING):
-            assert time.monotonic() < deadline, "the relay does not catch up"
-            await asyncio.sleep(0.05)
+        await self.until(_WAITING, 0)
+
+    async def waiting(self) -> int:
+        """Events and reactions that the relay still has before it."""
+        return await self.count(_WAITING)
+
+    async def until(self, question: str, answer: int) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while (last := await self.count(question)) != answer:
+            assert time.monotonic() < deadline, f"{last}, not {answer}: {question}"
+            await asyncio.sleep(0.02)
 
     async def hears_everything(self, api: Server, who: tuple[str, str], ledger: LedgerFile) -> int:
         """A new terminal reads the whole inbox into the ledger; the number of its last notice."""
@@ -170,6 +177,9 @@ def _settings(database_url: str, store: EmbeddedStore) -> Settings:
     )
 
 
+WAITING_FOR_LOCKS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'"""
 _WAITING = """
     SELECT (SELECT count(*) FROM domain_events WHERE processed_at IS NULL)
       + (SELECT count(*) FROM parked_reactions WHERE next_attempt_at IS NOT NULL)"""
