@@ -33,7 +33,7 @@ from app.accounts.sign_in_errors import (
 )
 from app.accounts.tokens import end_sessions
 from app.core import audit
-from app.core.errors import Unauthenticated
+from app.core.errors import CursorInvalid, Unauthenticated
 from app.core.http import Reading, TheResources, problems
 from app.core.paging import Page
 
@@ -63,7 +63,7 @@ async def read_me(caller: SignedInCaller) -> MeView:
     )
 
 
-@router.get("/sessions", responses=problems(Unauthenticated))
+@router.get("/sessions", responses=problems(Unauthenticated, CursorInvalid))
 async def list_my_sessions(
     resources: TheResources,
     session: Reading,

@@ -25,9 +25,9 @@ _CLOSE = 1e-10
 def to_wgs84(lon: float, lat: float, datum: Datum) -> Point:
     """The WGS-84 point of a point in `datum`; the inverse is iterated, its error below 0.5 m."""
     if datum == "gcj02":
-        return _invert(_gcj02_of_wgs84, lon, lat)
+        return _on_earth(*_invert(_gcj02_of_wgs84, lon, lat))
     if datum == "bd09":
-        return _invert(_gcj02_of_wgs84, *_invert(_bd09_of_gcj02, lon, lat))
+        return _on_earth(*_invert(_gcj02_of_wgs84, *_invert(_bd09_of_gcj02, lon, lat)))
     return lon, lat
 
 
@@ -36,8 +36,13 @@ def from_wgs84(lon: float, lat: float, datum: Datum) -> Point:
     if datum == "gcj02":
         return _gcj02_of_wgs84(lon, lat)
     if datum == "bd09":
-        return _bd09_of_gcj02(*_gcj02_of_wgs84(lon, lat))
+        return _on_earth(*_bd09_of_gcj02(*_gcj02_of_wgs84(lon, lat)))
     return lon, lat
+
+
+def _on_earth(lon: float, lat: float) -> Point:
+    """BD-09 shifts the poles and the antimeridian too, beyond what a coordinate can be."""
+    return max(-180.0, min(lon, 180.0)), max(-90.0, min(lat, 90.0))
 
 
 def _invert(forward: Callable[[float, float], Point], lon: float, lat: float) -> Point:

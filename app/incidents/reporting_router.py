@@ -37,14 +37,7 @@ from app.incidents.schemas import ClientId, IncidentReceipt, NewIncident
 from app.incidents.settling import settle
 from app.incidents.views import receipt
 from app.media.bodies import digested
-from app.media.errors import (
-    AttachmentsDiffer,
-    DigestMismatch,
-    FileTooLarge,
-    MediaTypeRefused,
-    MetaMustBeFirst,
-    MultipartTruncated,
-)
+from app.media.errors import BODY_REFUSALS, STREAM_REFUSALS, AttachmentsDiffer
 from app.media.storing import Expected, FileDiffers, remove, store
 
 router = APIRouter(tags=["incidents"], route_class=IdentifiedRoute)
@@ -85,20 +78,15 @@ _BODY: dict[str, Any] = {
             Unauthenticated,
             Forbidden,
             MalformedJson,
-            MetaMustBeFirst,
-            MultipartTruncated,
             PayloadTooLarge,
             UnsupportedMediaType,
-            MediaTypeRefused,
-            FileTooLarge,
+            *BODY_REFUSALS,
             ValidationFailed,
             CategoryUnknown,
             errors.PlaceUnknown,
             errors.ReporterUnknown,
             errors.AttachmentNotListed,
             errors.AttachmentRepeated,
-            AttachmentsDiffer,
-            DigestMismatch,
             errors.IncidentIdInvalid,
             errors.IdempotencyKeyMismatch,
             errors.IdempotencyKeyReused,
@@ -153,8 +141,7 @@ async def report_incident(
             errors.ActionForbidden,
             errors.ActionNotAllowed,
             errors.AttachmentImmutable,
-            FileTooLarge,
-            MediaTypeRefused,
+            *STREAM_REFUSALS,
             AttachmentsDiffer,
             ValidationFailed,
             Unavailable,

@@ -26,14 +26,7 @@ from app.incidents.receiving import Receiving
 from app.incidents.schemas import IncidentReceipt, NewSupplement
 from app.incidents.supplementing import check_may_supplement, supplement
 from app.media.bodies import digested
-from app.media.errors import (
-    AttachmentsDiffer,
-    DigestMismatch,
-    FileTooLarge,
-    MediaTypeRefused,
-    MetaMustBeFirst,
-    MultipartTruncated,
-)
+from app.media.errors import BODY_REFUSALS
 
 router = APIRouter(tags=["incidents"], route_class=IdentifiedRoute)
 
@@ -74,18 +67,13 @@ _BODY: dict[str, Any] = {
             errors.ActionForbidden,
             errors.ActionNotAllowed,
             MalformedJson,
-            MetaMustBeFirst,
-            MultipartTruncated,
             PayloadTooLarge,
             UnsupportedMediaType,
-            MediaTypeRefused,
-            FileTooLarge,
+            *BODY_REFUSALS,
             ValidationFailed,
             errors.IncidentIdInvalid,
             errors.AttachmentNotListed,
             errors.AttachmentRepeated,
-            AttachmentsDiffer,
-            DigestMismatch,
             errors.IdempotencyKeyReused,
             Unavailable,
             InsufficientStorage,

@@ -250,3 +250,35 @@ class CompressedTooMuch(
     zh="正文的压缩比超过 {limit}:1",
     en="The body is compressed by more than {limit}:1",
 ): ...
+
+
+STREAM_REFUSALS: tuple[type[Problem], ...] = (
+    FileTooLarge,
+    MediaTypeRefused,
+    DigestMalformed,
+    DigestMismatch,
+)
+"""Of a body that is one file."""
+BODY_REFUSALS: tuple[type[Problem], ...] = (
+    *STREAM_REFUSALS,
+    AttachmentsDiffer,
+    BoundaryMissing,
+    BoundaryTooLong,
+    CharsetRefused,
+    CompressedTooMuch,
+    ContentEncodingRefused,
+    MalformedEncoding,
+    MetaMustBeFirst,
+    MultipartMalformed,
+    MultipartNested,
+    MultipartTruncated,
+    PartHeaderTooLarge,
+    SlackTooLarge,
+    TextTooLarge,
+    TextUndecodable,
+    TooManyFiles,
+    TooManyPartHeaders,
+    TooManyParts,
+    TransferEncodingRefused,
+)
+"""Of a body that is JSON, or multipart with its meta first."""

@@ -14,7 +14,11 @@ from app.media.errors import FileNotFound, FileStoreUnavailable, LinkExpired, Ra
 router = APIRouter(prefix="/files", tags=["files"])
 log = structlog.get_logger()
 
-_BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_BYTES = {
+    f"{kind}/*": {"schema": {"type": "string", "format": "binary"}}
+    for kind in ("image", "video", "audio")
+}
+"""What a file is sent as is what its content was found to be (M12)."""
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file", "content": _BYTES},
     206: {"description": "The range of the file that was asked for", "content": _BYTES},

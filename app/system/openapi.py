@@ -1,6 +1,6 @@
 """The API's description: FastAPI's document, made to say what the server really does."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,6 +10,8 @@ from fastapi.routing import iter_route_contexts
 
 from app.accounts.dependencies import identify, identify_signed_in
 from app.core.errors import PROBLEM_JSON
+from app.core.http import begin
+from app.core.idempotency import MOST_CHARACTERS, KeyMalformed, KeyReused
 
 Json = dict[str, Any]
 
@@ -30,8 +32,14 @@ SCHEMAS = "x-schemas"
 """A route that reads its own body names the schemas it refers to here, in its `openapi_extra`."""
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _FORMATS = {"integer": "int64", "number": "double"}
-_SIGNED_IN = frozenset({identify, identify_signed_in})
 _SECURITY: list[dict[str, list[str]]] = [{"password": []}, {"bearer": []}]
+_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Makes a repeat safe: it gets the first 2xx answer again, for 90 days.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS},
+}
 _SCHEMES: Json = {
     "password": {
         "type": "oauth2",
@@ -142,8 +150,17 @@ def _operations(paths: Mapping[str, Json]) -> Iterator[tuple[str, str, Json]]:
                 yield path, method, item[method]
 
 
-def _identifies(dependant: Dependant) -> bool:
-    return dependant.call in _SIGNED_IN or any(map(_identifies, dependant.dependencies))
+def _asks(dependant: Dependant | None, *wanted: Callable[..., Any]) -> bool:
+    """Whether one of these stands before the handler."""
+    if dependant is None:
+        return False
+    return dependant.call in wanted or any(_asks(each, *wanted) for each in dependant.dependencies)
+
+
+def _add_what_a_token_may_lack(responses: Json) -> None:
+    for code in ("unauthenticated", "token-invalid", "token-expired", "session-ended"):
+        _add_code(responses, "401", code)
+    _add_code(responses, "429", "too-many-requests")
 
 
 def _permission(dependant: Dependant) -> str | None:
@@ -153,13 +170,18 @@ def _permission(dependant: Dependant) -> str | None:
 
 
 def _complete(operation: Json, dependant: Dependant | None) -> None:
-    identified = dependant is not None and _identifies(dependant)
+    identified = _asks(dependant, identify, identify_signed_in)
     operation.setdefault("security", _SECURITY if identified else [])
     responses = operation["responses"]
     if "application/json" in responses.get("422", {}).get("content", {}):
-        _replace_generated(responses)
+        _remove_generated(responses)
+    if _asks(dependant, begin):
+        _add_key(operation)
+    _add_what_the_framework_answers(operation)
     if operation["security"]:
-        _add_code(responses, "401", "unauthenticated")
+        _add_what_a_token_may_lack(responses)
+    if _asks(dependant, identify):
+        _add_code(responses, "403", "password-change-required")
     permission = _permission(dependant) if dependant else None
     if permission:
         operation["x-permission"] = permission
@@ -167,12 +189,32 @@ def _complete(operation: Json, dependant: Dependant | None) -> None:
     responses.setdefault("default", _refusal("Any other refusal"))
 
 
-def _replace_generated(responses: Json) -> None:
+def _add_key(operation: Json) -> None:
+    """`begin` reads the header by itself: no signature tells the framework of it."""
+    operation.setdefault("parameters", []).append(_KEY)
+    for kind in (KeyMalformed, KeyReused):
+        _add_code(operation["responses"], str(kind.status), kind.code)
+
+
+def _remove_generated(responses: Json) -> None:
     """FastAPI describes its own shape of a failed validation, which is never sent."""
     schema = responses["422"]["content"]["application/json"].get("schema", {})
     if schema.get("$ref", "").endswith("/HTTPValidationError"):
         del responses["422"]
+
+
+def _add_what_the_framework_answers(operation: Json) -> None:
+    """Before a route is asked: what is read for it may be wrong, too much, or no JSON at all."""
+    responses, body = operation["responses"], operation.get("requestBody", {}).get("content", {})
+    asked = {parameter["name"].lower() for parameter in operation.get("parameters", [])}
+    if asked or body:
         _add_code(responses, "422", "validation-failed")
+    if body:
+        _add_code(responses, "413", "payload-too-large")
+    if "application/json" in body:
+        _add_code(responses, "400", "malformed-json")
+    if "if-none-match" in asked:
+        responses.setdefault("304", {"description": "Nothing has changed since that ETag"})
 
 
 def _add_code(responses: Json, status: str, code: str) -> None:

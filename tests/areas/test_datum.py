@@ -1,7 +1,7 @@
 """Datums against tables of an independent library, and the inverse over all of China."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
@@ -94,3 +94,14 @@ def test_in_this_district_gcj02_lies_383_m_east_and_52_m_south() -> None:
 def test_cgcs2000_is_taken_as_wgs84() -> None:
     assert to_wgs84(*SEAT, "cgcs2000") == SEAT
     assert from_wgs84(*SEAT, "cgcs2000") == SEAT
+
+
+@pytest.mark.parametrize("datum", ["wgs84", "gcj02", "bd09", "cgcs2000"])
+@given(lon=st.floats(-180, 180), lat=st.floats(-90, 90))
+@example(lon=-180.0, lat=-90.0)
+@example(lon=180.0, lat=90.0)
+def test_a_point_of_the_earth_stays_on_it(datum: Datum, lon: float, lat: float) -> None:
+    """BD-09 shifted the antimeridian to 180.007°, which no answer may say and no row may hold."""
+    for there_lon, there_lat in (to_wgs84(lon, lat, datum), from_wgs84(lon, lat, datum)):
+        assert -180 <= there_lon <= 180
+        assert -90 <= there_lat <= 90

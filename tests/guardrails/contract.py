@@ -56,6 +56,21 @@ SPECIAL = {
 }
 
 
+EVERYWHERE = {
+    "forbidden",
+    "malformed-json",
+    "operation-key-malformed",
+    "operation-key-reused",
+    "password-change-required",
+    "payload-too-large",
+    "session-ended",
+    "token-expired",
+    "token-invalid",
+    "too-many-requests",
+    "unauthenticated",
+    "validation-failed",
+}
+"""Of nearly every operation: naming some would mislead."""
 ERRORS_HEAD = """\
 # Errors
 
@@ -106,5 +121,4 @@ def _operations_by_code(document: Json) -> dict[str, list[str]]:
             for response in operation["responses"].values():
                 for code in response.get("x-codes", []):
                     found.setdefault(code, []).append(operation["operationId"])
-    everywhere = ("unauthenticated", "forbidden", "validation-failed")
-    return {code: sorted(names) for code, names in found.items() if code not in everywhere}
+    return {code: sorted(names) for code, names in found.items() if code not in EVERYWHERE}

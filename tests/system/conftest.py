@@ -15,15 +15,15 @@ from uuid import uuid4
 import httpx
 import pytest
 import uvicorn
-from fastapi import APIRouter, FastAPI, Form, Request
+from fastapi import APIRouter, FastAPI, Form, Header, Request
 
 from app.accounts.caller import Caller
 from app.accounts.dependencies import CurrentCaller, identify
 from app.core.clock import FakeClock
 from app.core.db import Sessions
-from app.core.errors import NotFound
+from app.core.errors import NotFound, Problem
 from app.core.fields import Command, Line, View
-from app.core.http import install_errors, problems
+from app.core.http import Transaction, install_errors, problems
 from app.core.memory_store import MemoryStore
 from app.core.middleware import RequestContext
 from app.core.resources import Resources
@@ -34,6 +34,9 @@ from app.system.openapi import enrich
 from app.system.router import router as system_router
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+class NotABook(Problem, status=422, code="not-a-book", zh="这不是书", en="This is no book"): ...
 
 
 class NewBook(Command):
@@ -70,8 +73,20 @@ async def add_book(book: NewBook, caller: CurrentCaller) -> BookView:
     return BookView(id=len(caller.name), title=book.title)
 
 
+@books.put("/books/{number}", responses=problems(NotABook))
+async def change_book(
+    number: int, book: NewBook, caller: CurrentCaller, session: Transaction
+) -> BookView:
+    del caller, session
+    return BookView(id=number, title=book.title)
+
+
 @books.get("/shelves", openapi_extra={"security": []})
-async def list_shelves(caller: CurrentCaller) -> dict[str, str]:
+async def list_shelves(
+    caller: CurrentCaller,
+    if_none_match: Annotated[str | None, Header(max_length=100)] = None,
+) -> dict[str, str]:
+    del if_none_match
     return {"declared": caller.name}
 
 

@@ -1,0 +1,197 @@
+"""H19: every operation, whatever it is sent and whoever sends it, answers as the contract says.
+
+The contract is the published one (`mobile_contract/openapi.json`; a guardrail holds it to the
+code). Bounded: the same cases in every run; `ETONG_FUZZ_EXAMPLES=200` looks longer and farther.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+import structlog
+from schemathesis import BaseSchema, Response
+from schemathesis.config import SchemathesisConfig
+
+from app.accounts.permissions import ROLE_PERMISSIONS, Permission, Role
+from app.core.errors import PROBLEM_JSON, Problem
+from tests.contract.aiming import Sent, aim, name_of
+from tests.contract.live import ADMIN, AUDITOR, DESK, SECURITY, WORKER, Live, served
+from tests.district import DatabaseServer
+from tests.guardrails.api import Api
+
+CONTRACT = Path(__file__).parents[2] / "mobile_contract" / "openapi.json"
+EXAMPLES = int(os.environ.get("ETONG_FUZZ_EXAMPLES", "4"))
+CAST = {
+    WORKER: Role.GRID_WORKER,
+    DESK: Role.DISPATCHER,
+    ADMIN: Role.ADMINISTRATOR,
+    SECURITY: Role.SECURITY_OFFICER,
+    AUDITOR: Role.AUDITOR,
+}
+"""Together they hold every permission that a route asks for."""
+CHECKS = ("not_a_server_error", "content_type_conformance", "response_schema_conformance")
+"""Not asked: that valid data is taken (a made-up unit does not exist), and that every scalar of
+another type is refused (`"7"` is read as 7)."""
+STREAM = "stream_inbox"
+"""Ends after ten minutes: its first event is read, `hello`, and then the client leaves. A schema of
+the whole answer can't be held against one event of it."""
+ANY_OPERATION = {
+    "method-not-allowed": "the framework's own",
+    "not-found": "the framework's own, of a path that no route has",
+    "unsupported-media-type": "the framework's own",
+}
+"""Codes that need not stand with the operation."""
+NEVER_DONE = {
+    "change_my_password": "the cast's password has to stay what it is",
+    "reset_own_password": "the code is shown once, to a security officer",
+}
+"""Operations that no generated request can carry out."""
+
+
+def contract() -> dict[str, Any]:
+    """A pair of two equal things is said with `items`: schemathesis misreads `prefixItems`."""
+
+    def plain(node: Any) -> Any:
+        if isinstance(node, list):
+            return [plain(each) for each in node]
+        if not isinstance(node, dict):
+            return node
+        pair = node.get("prefixItems", [])
+        alike = {"items": pair[0]} if pair and pair.count(pair[0]) == len(pair) else {}
+        kept = {name: each for name, each in node.items() if not (alike and name == "prefixItems")}
+        return {name: plain(each) for name, each in (kept | alike).items()}
+
+    document: dict[str, Any] = plain(json.loads(CONTRACT.read_text("utf-8")))
+    return document
+
+
+DOCUMENT = contract()
+OPERATIONS = {operation.name: operation for operation in Api(DOCUMENT).operations()}
+
+
+def schema(*, examples: int, boundaries: bool) -> BaseSchema:
+    """`boundaries`: also every edge that a schema draws, one by one."""
+    phases = {
+        "examples": {"enabled": boundaries},
+        "coverage": {"enabled": boundaries, "unexpected-methods": ["delete", "trace"]},
+        "fuzzing": {"extra-data-sources": {"responses": False}},
+    }
+    config = {
+        "seed": 1,
+        "max-stream-events": 1,
+        "generation": {
+            "max-examples": examples,
+            "deterministic": True,
+            "with-security-parameters": False,
+            "database": "none",
+        },
+        "phases": phases,
+        "checks": {"enabled": False, **{name: {"enabled": True} for name in CHECKS}},
+        "operations": [
+            {
+                "include-operation-id": STREAM,
+                "checks": {"response_schema_conformance": {"enabled": False}},
+            }
+        ],
+    }
+    known = SchemathesisConfig.from_dict(config)
+    return schemathesis.openapi.from_dict(DOCUMENT, config=known)
+
+
+@pytest.fixture(scope="module")
+def live(server: DatabaseServer, district_template: str) -> Iterator[Live]:
+    name = server.create(template=district_template)
+    # thousands of lines about requests would hide the one that matters
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    with served(server.url(name)) as live:
+        yield live
+    structlog.reset_defaults()
+    server.drop(name)
+
+
+@schema(examples=EXAMPLES, boundaries=True).parametrize()
+def test_h19_whatever_is_sent_the_answer_is_in_the_contract(case: Sent, live: Live) -> None:
+    username = _who_may(name_of(case))
+    aim(case, live, username)
+    _check(case, live, _send(case, live, username))
+
+
+@schema(examples=2, boundaries=False).parametrize()
+def test_h19_whoever_sends_it_the_answer_is_in_the_contract(case: Sent, live: Live) -> None:
+    for username in CAST:
+        aim(case, live, username)
+        _check(case, live, _send(case, live, username))
+
+
+@pytest.mark.parametrize("token", [None, "Bearer nobodys"])
+@schema(examples=2, boundaries=False).parametrize()
+def test_h12_without_a_token_nothing_else_is_looked_at(
+    case: Sent, live: Live, token: str | None
+) -> None:
+    response = case.call(live.url, live.session, {"Authorization": token} if token else {})
+    _check(case, live, response)
+    if not OPERATIONS[name_of(case)].public:
+        assert response.status_code == 401, response.text
+        assert "www-authenticate" in response.headers
+
+
+def test_h19_every_operation_was_carried_out_and_refused(live: Live) -> None:
+    """Else nothing of the above says much: an operation whose every answer is 404 was not tried."""
+    if live.answered.keys() != OPERATIONS.keys():
+        pytest.skip("only a part of the operations was asked")
+    done = {name for name, found in live.answered.items() if min(found) < 400}
+    assert OPERATIONS.keys() - done == NEVER_DONE.keys()
+    refused = {name for name, found in live.answered.items() if max(found) >= 400}
+    assert OPERATIONS.keys() - refused <= {"show_liveness", "show_readiness"}
+
+
+def _who_may(name: str) -> str:
+    permission = OPERATIONS[name].permission
+    return next(
+        username
+        for username, role in CAST.items()
+        if permission is None or Permission(permission) in ROLE_PERMISSIONS[role]
+    )
+
+
+def _send(case: Sent, live: Live, username: str) -> Response:
+    response = case.call(live.url, live.session, live.headers(username))
+    if response.status_code == 401 and not OPERATIONS[name_of(case)].public:
+        # a request before this one has ended the session
+        response = case.call(live.url, live.session, live.sign_in(username))
+        assert response.status_code != 401, response.text
+    return response
+
+
+def _check(case: Sent, live: Live, response: Response) -> None:
+    case.validate_response(response)
+    described = OPERATIONS[name_of(case)].described["responses"]
+    live.answered.setdefault(name_of(case), set()).add(response.status_code)
+    if response.status_code < 400:
+        assert str(response.status_code) in described, case.as_curl_command()
+    else:
+        codes = described.get(str(response.status_code), {}).get("x-codes", [])
+        _check_problem(case, response, {*codes, *ANY_OPERATION})
+    if name_of(case) == STREAM and response.status_code == 200:
+        assert response.content.startswith(b"retry: "), response.text
+        assert b"event: hello\ndata: {" in response.content
+
+
+def _check_problem(case: Sent, response: Response, documented: set[str]) -> None:
+    sent = case.as_curl_command()
+    assert response.headers["content-type"] == [PROBLEM_JSON], sent
+    if case.method == "HEAD":
+        return
+    problem = response.json()
+    kind = Problem.registry[problem["code"]]
+    assert kind.__module__.startswith("app."), sent
+    assert problem["code"] in documented, f"{problem['code']} is not documented: {sent}"
+    assert problem["type"] == f"/problems/{kind.code}", sent
+    assert problem["status"] == response.status_code, sent
+    assert kind.status == response.status_code, sent
+    assert problem["instance"] == f"urn:request:{response.headers['x-request-id'][0]}", sent
