@@ -15,10 +15,10 @@ from pydantic import SecretStr
 
 from app.core.settings import DatabaseSettings
 from app.embedded.children import is_running
-from app.embedded.postgres import EmbeddedPostgres
+from app.embedded.postgres import DATABASE, EmbeddedPostgres
 from app.schema import migrate
 from tests.conftest import NOON
-from tests.district import seed_template
+from tests.district import DatabaseServer, seed_template
 
 _RECOVERED_S = 60.0
 _TICK_S = 0.02
@@ -41,16 +41,18 @@ class Database:
         database = cls(home)
         try:
             await database.start()
-            await migrate(DatabaseSettings(url=SecretStr(database.url)))
-            await seed_template(database.url, NOON)
+            url = database._postgres.url
+            await migrate(DatabaseSettings(url=SecretStr(url)))
+            await seed_template(url, NOON)
             yield database
         finally:
             await database.stop()
             database._thread.shutdown()
 
-    @property
-    def url(self) -> str:
-        return self._postgres.url
+    def copy(self) -> str:
+        """Address of another database like it was made, on the same server."""
+        server = DatabaseServer(self._postgres.url)
+        return server.url(server.create(template=DATABASE))
 
     async def start(self) -> None:
         await self._run(self._postgres.start)
@@ -92,7 +94,7 @@ class Database:
                 return
 
     async def _connection(self) -> psycopg.AsyncConnection[tuple[int]]:
-        dsn = self.url.replace("+psycopg", "")
+        dsn = self._postgres.url.replace("+psycopg", "")
         return await psycopg.AsyncConnection.connect(dsn, connect_timeout=5)
 
     async def _run(self, work: Callable[[], None]) -> None:

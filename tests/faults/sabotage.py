@@ -16,8 +16,8 @@ from app.incidents.models import Incident
 from app.notifications import inbox
 
 
-def insert_without_looking() -> None:
-    """A report is inserted whoever else has inserted it (the keys are dropped in the database)."""
+def look_then_insert() -> None:
+    """A report is looked for, then inserted: the textbook. The keys are dropped in the database."""
     reporting.INTAKE = _changed(reporting.INTAKE, "ON CONFLICT (id) DO NOTHING", "")
 
 
@@ -60,7 +60,7 @@ def announce_after_the_commit() -> None:
         "FROM fresh\n    )\n    SELECT",
         "FROM fresh WHERE false\n    )\n    SELECT",
     )
-    _replace_everywhere(settling.settle, _settle_then_announce(settling.settle))
+    replace_everywhere(settling.settle, _settle_then_announce(settling.settle))
 
 
 def _settle_then_announce(settle: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,7 +104,7 @@ def _changed(statement: TextClause, words: str, others: str) -> TextClause:
     return text(statement.text.replace(words, others))
 
 
-def _replace_everywhere(original: object, replacement: object) -> None:
+def replace_everywhere(original: object, replacement: object) -> None:
     """In every module that has imported it by name."""
     for module in list(sys.modules.values()):
         for name in [name for name, value in vars(module).items() if value is original]:

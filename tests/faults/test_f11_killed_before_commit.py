@@ -1,11 +1,7 @@
 """F11: what dies between the store's PUT and the COMMIT leaves a stray and nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-
-from sqlalchemy import text
 
 from app.core.clock import SystemClock
 from app.media.sweeping import sweep
@@ -24,7 +20,7 @@ async def test_f11_killed_between_put_and_commit_leaves_a_stray_that_is_swept(
     await world.serve("relay")
     signed = await token(api.url)
     made = new_report(1, photos=2)
-    async with _held_before_commit(world):
+    async with world.intake_held():
         sending = asyncio.create_task(send(api.url, posting(made, signed)))
         await world.until(WAITING_FOR_LOCKS, 1)
         assert await world.objects() == 2
@@ -45,7 +41,7 @@ async def test_f11_a_commit_that_fails_is_told_as_unknown_and_leaves_a_stray(wor
     api = await world.serve("api")
     signed = await token(api.url)
     made = new_report(1)
-    async with _held_before_commit(world):
+    async with world.intake_held():
         sending = asyncio.create_task(send(api.url, posting(made, signed)))
         await world.until(WAITING_FOR_LOCKS, 1)
         await world.count(_END_THEM)
@@ -67,12 +63,3 @@ async def _only_strays_are_left(world: World, strays: int) -> None:
     assert (await sweep(world.at(SystemClock()))).objects == 0
     assert await world.swept() == strays
     assert await world.objects() == 0
-
-
-@asynccontextmanager
-async def _held_before_commit(world: World) -> AsyncIterator[None]:
-    """Nobody can insert an incident: a report waits with its files in the store."""
-    async with world.resources.sessions.engine.connect() as connection:
-        await connection.execute(text("LOCK TABLE incidents IN SHARE MODE"))
-        yield
-        await connection.rollback()

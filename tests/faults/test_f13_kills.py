@@ -33,9 +33,9 @@ _PATIENCE = Patience(tries=200, longest_wait_s=0.5)
 Kill = Callable[[], Awaitable[None]]
 
 
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with Database.opened(tmp_path / "home") as database:
+@pytest.fixture(scope="module")
+async def database(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Database]:
+    async with Database.opened(tmp_path_factory.mktemp("home")) as database:
         yield database
 
 
@@ -43,7 +43,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 async def killable(
     database: Database, object_store: EmbeddedStore, tmp_path: Path
 ) -> AsyncIterator[World]:
-    async with World.opened(database.url, object_store, tmp_path) as world:
+    async with World.opened(database.copy(), object_store, tmp_path) as world:
         yield world
 
 

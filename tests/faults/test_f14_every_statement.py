@@ -86,9 +86,11 @@ class Walk:
         other = await world.serve("api", sabotage)
         return cls(world, other, await token(other.url), sabotage)
 
-    async def along(self, place: Place, ledger: LedgerFile, survived: int) -> None:
+    async def along(
+        self, place: Place, ledger: LedgerFile, survived: int = 1, numbers: Iterable[int] = WHOLE
+    ) -> None:
         """Ends once so many were survived."""
-        for number in WHOLE:
+        for number in numbers:
             survived -= await self._one(place, number, ledger)
             if not survived:
                 return

@@ -138,6 +138,14 @@ class World:
         found += [violation async for violation in files_whole(self.resources.store, files)]
         return found
 
+    @asynccontextmanager
+    async def intake_held(self) -> AsyncIterator[None]:
+        """Nobody can insert an incident: reports wait, with their files in the store."""
+        async with self.resources.sessions.engine.connect() as connection:
+            await connection.execute(text("LOCK TABLE incidents IN SHARE MODE"))
+            yield
+            await connection.rollback()
+
     def at(self, clock: Clock) -> Resources:
         """What it consists of, at another time."""
         given = self.resources
