@@ -14,11 +14,10 @@ from app.incidents import errors
 from app.incidents.events import AttachmentStored
 from app.incidents.models import Incident, IncidentMedia
 from app.incidents.queries import current_steps, visible_incident
-from app.incidents.reporting import Received
+from app.incidents.reporting import UNNAMED, Received
 from app.incidents.rights import is_reporter, look_around, standing
 from app.incidents.schemas import MAX_FILES
 from app.incidents.status import OPEN, State, Who
-from app.media.filenames import cleaned
 from app.media.models import MediaFile
 
 _MOST_FILES = 5 * MAX_FILES
@@ -106,7 +105,6 @@ async def take_in(
     caller: Caller,
     place: Place,
     received: Received,
-    name: str,
     at: datetime,
 ) -> Incident:
     """Put one late file where it belongs; the incident as it is then, locked.
@@ -119,7 +117,7 @@ async def take_in(
         IncidentMedia, (place.incident_id, place.attachment_id), populate_existing=True
     )
     if link is None:
-        await _add_evidence(session, caller, incident, place.attachment_id, received, name, at)
+        await _add_evidence(session, caller, incident, place.attachment_id, received, at)
     elif link.state == "stored":
         files = {place.attachment_id: received}
         if await contradicted(session, incident.id, files):
@@ -136,7 +134,6 @@ async def _add_evidence(
     incident: Incident,
     attachment_id: UUID,
     received: Received,
-    name: str,
     at: datetime,
 ) -> None:
     """A file that no manifest announced: of a handler, a dispatcher or the reporter."""
@@ -148,7 +145,7 @@ async def _add_evidence(
         attachment_id=attachment_id,
         position=0 if last is None else last + 1,
         kind=received.stored.kind,
-        name=cleaned(name),
+        name=UNNAMED,
         size=None,
         sha256=None,
         captured_at=None,
@@ -191,6 +188,8 @@ async def _put_in(
     session: AsyncSession, caller: Caller, link: IncidentMedia, received: Received, at: datetime
 ) -> None:
     stored = received.stored
+    if link.name == UNNAMED and received.filename:
+        link.name = received.filename
     await session.execute(
         insert(MediaFile).values(
             id=received.file_id,
@@ -198,7 +197,7 @@ async def _put_in(
             size=stored.size,
             sha256=bytes.fromhex(stored.sha256),
             content_type=stored.content_type,
-            filename=cleaned(link.name),
+            filename=link.name,
             kind=link.kind,
             state="stored",
             captured_at=link.captured_at,

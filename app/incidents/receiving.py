@@ -116,7 +116,7 @@ class Receiving:
             # text first: the file stays expected and comes again later
             log.warning("file_left_expected", attachment_id=str(file.id))
         else:
-            self.received[file.id] = Received(new_id(), stored)
+            self.received[file.id] = Received(new_id(), stored, part.filename)
 
 
 def _uuid(name: str) -> UUID:

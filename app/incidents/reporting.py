@@ -28,6 +28,8 @@ from app.incidents.status import Action, Happening, State
 from app.media.filenames import cleaned
 from app.media.storing import StoredFile
 
+UNNAMED = "file"
+
 INTAKE = text(
     """
     WITH known AS (
@@ -79,6 +81,8 @@ class Received:
 
     file_id: UUID
     stored: StoredFile
+    filename: str | None = None
+    """What the request called it, cleaned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,11 @@ def parameters(caller: Caller, report: Report, *, keys: Keys, zone: ZoneInfo) ->
     }
 
 
+def name_of(file: ManifestFile, received: Received | None) -> str:
+    """The manifest's name for it, else the name it came under."""
+    return cleaned(file.name or (received and received.filename) or UNNAMED)
+
+
 def file_row(file: ManifestFile, received: Received, caller: Caller, at: datetime) -> Json:
     """A media_files row for a file that is in the store."""
     stored = received.stored
@@ -156,7 +165,7 @@ def file_row(file: ManifestFile, received: Received, caller: Caller, at: datetim
         "size": stored.size,
         "sha256": _hex(bytes.fromhex(stored.sha256)),
         "content_type": stored.content_type,
-        "filename": cleaned(file.name),
+        "filename": name_of(file, received),
         "kind": file.kind,
         "state": "stored",
         "captured_at": file.captured_at,
@@ -230,7 +239,7 @@ def _link_rows(caller: Caller, report: Report) -> list[Json]:
             "attachment_id": file.id,
             "position": position,
             "kind": file.kind,
-            "name": cleaned(file.name),
+            "name": name_of(file, report.received.get(file.id)),
             "size": file.size,
             "sha256": _hex(bytes.fromhex(file.sha256)) if file.sha256 else None,
             "captured_at": file.captured_at,

@@ -32,12 +32,13 @@ from app.incidents.dependencies import answer, instant, parsed
 from app.incidents.preparing import Prepared, prepare
 from app.incidents.queries import incident_by_id
 from app.incidents.receiving import Receiving
-from app.incidents.reporting import Received
+from app.incidents.reporting import UNNAMED, Received
 from app.incidents.schemas import ClientId, IncidentReceipt, NewIncident
 from app.incidents.settling import settle
 from app.incidents.views import receipt
 from app.media.bodies import digested
 from app.media.errors import BODY_REFUSALS, STREAM_REFUSALS, AttachmentsDiffer
+from app.media.filenames import cleaned
 from app.media.storing import Expected, FileDiffers, remove, store
 
 router = APIRouter(tags=["incidents"], route_class=IdentifiedRoute)
@@ -155,7 +156,7 @@ async def put_attachment(
     request: Request,
     resources: TheResources,
     caller: Mover,
-    name: Annotated[str, Query(min_length=1, max_length=200)] = "file",
+    name: Annotated[str, Query(min_length=1, max_length=200)] = UNNAMED,
     content_digest: Annotated[str | None, Header(max_length=300)] = None,
 ) -> Response:
     """The raw bytes of one file: of the manifest, or new evidence of somebody involved."""
@@ -179,16 +180,17 @@ async def put_attachment(
         raise InsufficientStorage(headers={"Retry-After": RETRY_AFTER_S}) from full
     except StoreUnavailable as down:
         raise Unavailable(headers={"Retry-After": "5"}) from down
-    return await _settle_file(resources, caller, place, Received(new_id(), stored), name)
+    received = Received(new_id(), stored, cleaned(name))
+    return await _settle_file(resources, caller, place, received)
 
 
 async def _settle_file(
-    resources: Resources, caller: Caller, place: completing.Place, received: Received, name: str
+    resources: Resources, caller: Caller, place: completing.Place, received: Received
 ) -> Response:
     at = resources.clock.now()
     try:
         async with resources.sessions.begin() as session:
-            incident = await completing.take_in(session, caller, place, received, name, at)
+            incident = await completing.take_in(session, caller, place, received, at)
             shown = await receipt(session, incident)
     except (completing.AttachmentThere, errors.AttachmentImmutable) as faster:
         await remove(resources, [received.stored.object_key])

@@ -48,7 +48,8 @@ class Place(Command):
 class ManifestFile(Command):
     id: ClientId
     kind: Kind
-    name: Line = "file"
+    name: Line | None = None
+    """Else the one its part has in a multipart body."""
     size: Annotated[int, Field(ge=0, le=2**40)] | None = None
     sha256: Sha256 | None = None
     captured_at: Instant | None = None

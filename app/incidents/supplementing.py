@@ -1,6 +1,6 @@
 """Supplementing: more words and more files of somebody involved, once per client-made id."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -17,12 +17,11 @@ from app.incidents.history import Entry, append
 from app.incidents.models import Incident, IncidentMedia, Supplement
 from app.incidents.queries import visible_incident
 from app.incidents.receiving import Receiving
-from app.incidents.reporting import fingerprint
+from app.incidents.reporting import Received, fingerprint, name_of
 from app.incidents.schemas import NewSupplement
 from app.incidents.settling import Settled
 from app.incidents.status import Happening
 from app.incidents.views import receipt
-from app.media.filenames import cleaned
 
 
 async def check_may_supplement(session: AsyncSession, caller: Caller, incident_id: UUID) -> None:
@@ -50,7 +49,7 @@ async def supplement(
             incident = await completing.locked(session, incident_id)
             is_new = await _claim(session, caller, incident, new, at)
             if is_new:
-                await _add(session, caller, incident, new, at)
+                await _add(session, caller, incident, new, receiving.received, at)
             elif await completing.contradicted(session, incident.id, receiving.received):
                 raise errors.IdempotencyKeyReused  # noqa: TRY301 - undone together with the rest
             used = await completing.take_places(session, caller, incident, receiving.received, at)
@@ -93,9 +92,14 @@ async def _claim(
 
 
 async def _add(
-    session: AsyncSession, caller: Caller, incident: Incident, new: NewSupplement, at: datetime
+    session: AsyncSession,
+    caller: Caller,
+    incident: Incident,
+    new: NewSupplement,
+    received: Mapping[UUID, Received],
+    at: datetime,
 ) -> None:
-    await _add_links(session, caller, incident, new)
+    await _add_links(session, caller, incident, new, received)
     entry = append(
         session,
         incident,
@@ -130,7 +134,11 @@ async def _add(
 
 
 async def _add_links(
-    session: AsyncSession, caller: Caller, incident: Incident, new: NewSupplement
+    session: AsyncSession,
+    caller: Caller,
+    incident: Incident,
+    new: NewSupplement,
+    received: Mapping[UUID, Received],
 ) -> None:
     """The new attachments, all expected. Raises AttachmentRepeated."""
     if not new.attachments:
@@ -146,7 +154,7 @@ async def _add_links(
             "attachment_id": file.id,
             "position": start + place,
             "kind": file.kind,
-            "name": cleaned(file.name),
+            "name": name_of(file, received.get(file.id)),
             "size": file.size,
             "sha256": bytes.fromhex(file.sha256) if file.sha256 else None,
             "captured_at": file.captured_at,
