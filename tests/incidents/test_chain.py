@@ -86,6 +86,16 @@ def test_an_entry_forged_with_its_own_hash_breaks_the_one_after(place: int) -> N
     assert first_break(chain) == place + 2
 
 
+@given(st.integers(0, 5))
+def test_a_forgery_mended_in_the_next_entrys_link_breaks_there(place: int) -> None:
+    """The hash covers the hash before: whoever mends a link has to mend all that follow."""
+    chain = a_chain(7)
+    chain[place].to_state = "closed"
+    chain[place].hash = entry_hash(chain[place])
+    chain[place + 1].previous_hash = chain[place].hash
+    assert first_break(chain) == place + 2
+
+
 def test_an_entry_left_out_or_moved_breaks_the_chain() -> None:
     chain = a_chain(5)
     assert first_break([*chain[:2], *chain[3:]]) == 3

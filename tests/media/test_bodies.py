@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import tracemalloc
 from base64 import b64encode
 from collections.abc import AsyncIterator
 
@@ -39,8 +40,12 @@ async def test_m15_a_large_body_is_refused_plain_and_unpacked() -> None:
 
 async def test_m15_a_bomb_is_refused_without_being_unpacked() -> None:
     bomb = gzip.compress(bytes(100_000_000), 9)
+    tracemalloc.start()
     with pytest.raises(PayloadTooLarge):
         await json_body(stream(bomb), "gzip", LIMITS)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10 * LIMITS.json_bytes
 
 
 async def test_m15_more_than_fifty_to_one_is_refused() -> None:

@@ -1,0 +1,118 @@
+"""Who is asking, and what they may."""
+
+from tests.sabotage.guard import guard
+
+IDENTITY = (
+    guard(
+        "reused-refresh-token-kills-the-family",
+        "accounts/tokens.py",
+        '        await _end_stolen(session, login, now, "refresh-token-reused")\n',
+        "",
+        "accounts/test_tokens.py::test_a_reused_refresh_token_ends_the_whole_session",
+    ),
+    guard(
+        "refresh-token-is-bound-to-its-terminal",
+        "accounts/tokens.py",
+        '        await _end_stolen(session, login, now, "other-terminal")\n',
+        "",
+        "accounts/test_tokens.py::test_a_refresh_token_from_another_terminal_ends_the_session",
+    ),
+    guard(
+        "five-wrong-passwords-lock",
+        "accounts/lockout.py",
+        "LoginFailure.failures + 1 >= limits.lock_after * times",
+        "LoginFailure.failures + 1 > limits.lock_after * times",
+        "accounts/test_sign_in.py::test_five_wrong_passwords_lock_for_a_quarter_of_an_hour",
+    ),
+    guard(
+        "locked-stays-locked",
+        "accounts/lockout.py",
+        "return max(0, ceil(max(left, default=0)))",
+        "return 0 * ceil(max(left, default=0))",
+        "accounts/test_sign_in.py::test_five_wrong_passwords_lock_for_a_quarter_of_an_hour",
+    ),
+    guard(
+        "h12-tokens-end",
+        "accounts/access_tokens.py",
+        "if claims.expires_at <= resources.clock.now():",
+        "if claims.expires_at is None:",
+        "accounts/test_sign_in.py::test_h12_an_expired_token_is_401",
+    ),
+    guard(
+        "revoked-sessions-are-nobody",
+        "accounts/recognition.py",
+        "row.revoked_at is None\n        and ",
+        "",
+        "accounts/test_tokens.py::test_my_sessions_are_listed_and_ended_and_others_are_not",
+    ),
+    guard(
+        "permissions-are-asked",
+        "accounts/dependencies.py",
+        "if not caller.may(permission):",
+        "if not permission:",
+        "incidents/test_intake_refused.py::test_reporting_is_not_for_every_role",
+    ),
+    guard(
+        "three-officers-are-three-people",
+        "accounts/permissions.py",
+        "if len(held & SEPARATED) > 1:",
+        "if len(held & SEPARATED) > 3:",
+        "accounts/test_people.py::test_officers_stay_separated_when_created_and_when_changed",
+    ),
+    guard(
+        "people-outside-the-scope-do-not-exist",
+        "accounts/staffing.py",
+        "select(Person).where(Person.id == person_id, works_in(areas))",
+        "select(Person).where(Person.id == person_id)",
+        "accounts/test_people.py::test_outside_the_scope_nobody_exists",
+    ),
+    guard(
+        "nobody-changes-the-own-rights",
+        "accounts/staffing.py",
+        "    if person.id == officer.id:\n        raise OwnAccount\n",
+        "",
+        "accounts/test_people.py::test_nobody_changes_their_own_rights",
+    ),
+    guard(
+        "s8-if-match",
+        "accounts/staffing.py",
+        "if person.revision != revision:",
+        "if person.revision < 0:",
+        "accounts/test_people.py::test_a_change_names_the_revision_it_saw",
+    ),
+    guard(
+        "s8-strong-tag",
+        "categories/tags.py",
+        'if tag not in seen and seen != ["*"]:',
+        "if not seen:",
+        "categories/test_router.py::test_s8_stale_change_is_412_with_the_current_representation",
+    ),
+    guard(
+        "reset-codes-end",
+        "accounts/passwords.py",
+        "            PasswordReset.expires_at > now,\n",
+        "",
+        "accounts/test_passwords.py::test_a_code_works_once_for_its_person_and_three_days",
+    ),
+    guard(
+        "former-passwords-stay-former",
+        "accounts/passwords.py",
+        "        if await hashing.matches(former, new):\n",
+        "        if not former:\n",
+        "accounts/test_passwords.py::test_the_last_five_are_not_used_again",
+    ),
+    guard(
+        "first-password-has-to-change",
+        "accounts/dependencies.py",
+        "if caller.must_change_password:",
+        "if caller is None:",
+        "accounts/test_passwords.py::test_who_must_change_the_password_does_nothing_else",
+    ),
+    guard(
+        "h8-rate-of-a-person",
+        "accounts/rates.py",
+        "if bucket.level < 1:",
+        "if bucket.level < -1e9:",
+        "accounts/test_sign_in.py::test_h8_more_than_the_burst_is_429_with_retry_after",
+    ),
+)

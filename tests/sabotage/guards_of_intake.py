@@ -1,0 +1,133 @@
+"""Reports, their files, and the bodies they come in."""
+
+from tests.sabotage.guard import guard
+
+INTAKE = (
+    guard(
+        "i3-one-id-one-report",
+        "incidents/reporting.py",
+        "ON CONFLICT (id) DO NOTHING",
+        "ON CONFLICT (id) DO UPDATE SET revision = excluded.revision + 1",
+        "incidents/test_intake_at_once.py::"
+        "test_i3_posts_that_all_began_before_the_first_was_written_give_one_row",
+    ),
+    guard(
+        "i3-event-in-the-same-transaction",
+        "incidents/reporting.py",
+        "      FROM fresh\n    )\n    SELECT number FROM fresh",
+        "      FROM fresh WHERE false\n    )\n    SELECT number FROM fresh",
+        "incidents/test_intake.py::test_i3_fifty_identical_posts_give_one_row",
+    ),
+    guard(
+        "i4-other-content-is-refused",
+        "incidents/settling.py",
+        "same = incident.fingerprint == again.fingerprint",
+        "same = bool(incident.fingerprint)",
+        "incidents/test_intake.py::test_i4_the_same_id_with_other_content_is_refused_and_the_first_kept",
+    ),
+    guard(
+        "i4-fingerprint-covers-every-field",
+        "incidents/reporting.py",
+        'exclude={"attachments": {"__all__": {"name"}}}',
+        'exclude={"urgency": True, "attachments": {"__all__": {"name"}}}',
+        "incidents/test_fingerprint.py::test_i4_any_change_of_content_changes_the_fingerprint",
+    ),
+    guard(
+        "i4-other-bytes-are-refused",
+        "incidents/completing.py",
+        "if row.sha256.hex() != received[row.attachment_id].stored.sha256",
+        "if row.sha256 is None",
+        "incidents/test_intake.py::test_i4_other_bytes_for_a_file_without_a_digest_are_refused",
+    ),
+    guard(
+        "i4-an-id-tells-a-stranger-nothing",
+        "incidents/settling.py",
+        "if caller.id not in (incident.reporter_id, incident.entered_by):",
+        "if caller.id is None:",
+        "incidents/test_reporting.py::test_a_repeat_may_come_from_both",
+    ),
+    guard(
+        "i2-key-is-the-id",
+        "incidents/reporting_router.py",
+        ".lower() != str(incident_id):",
+        '.lower() == "":',
+        "incidents/test_intake_refused.py::test_i2_another_key_than_the_id_is_refused",
+    ),
+    guard(
+        "i1-only-random-ids",
+        "incidents/schemas.py",
+        "_UUID_VERSIONS = (4, 7)",
+        "_UUID_VERSIONS = tuple(range(16))",
+        "incidents/test_intake_refused.py::test_i1_ids_that_are_not_of_version_4_or_7_are_refused",
+    ),
+    guard(
+        "m1-who-asks-before-the-body",
+        "accounts/dependencies.py",
+        "            await identify_signed_in(request)\n            # kept",
+        "            # kept",
+        "accounts/test_people.py::test_the_caller_is_asked_for_before_the_body",
+    ),
+    guard(
+        "m2-meta-first",
+        "incidents/receiving.py",
+        'first.name != "meta"',
+        'first.name == ""',
+        "incidents/test_intake_refused.py::test_m2_meta_must_be_first",
+    ),
+    guard(
+        "m4-truncated-body",
+        "media/feed.py",
+        "        if not self._ended:\n            raise MultipartTruncated",
+        "        return",
+        "incidents/test_intake_refused.py::test_m4_truncated_body_leaves_nothing",
+    ),
+    guard(
+        "m4-refused-body-leaves-no-object",
+        "incidents/receiving.py",
+        "            await self.take_back()\n",
+        "",
+        "incidents/test_intake_refused.py::test_m9_files_that_differ_are_all_named_and_nothing_is_accepted",
+    ),
+    guard(
+        "i6-refused-repeat-leaves-no-object",
+        "incidents/settling.py",
+        "    await receiving.take_back(keep=used)\n",
+        "",
+        "incidents/test_intake.py::test_i4_a_refused_repeat_leaves_no_objects",
+    ),
+    guard(
+        "m8-stored-bytes-are-immutable",
+        "incidents/reporting_router.py",
+        "if known != digest.digest():",
+        "if known is None:",
+        "incidents/test_late_files.py::test_m8_other_bytes_are_refused_and_the_same_are_welcome",
+    ),
+    guard(
+        "m8-two-at-once-end-as-one",
+        "incidents/completing.py",
+        "        if await contradicted(session, incident.id, files):\n",
+        "        if not files:\n",
+        "incidents/test_late_files.py::test_m8_two_at_once_with_other_bytes_end_as_one_and_one_refusal",
+    ),
+    guard(
+        "m8-only-listed-files",
+        "incidents/receiving.py",
+        "if file.id in self._seen:",
+        "if file is None:",
+        "incidents/test_intake_refused.py::test_m8_a_file_that_is_not_listed_or_comes_twice_is_refused",
+    ),
+    guard(
+        "m9-nothing-half-accepted",
+        "incidents/receiving.py",
+        "        if self._differing:\n",
+        "        if None in self._seen:\n",
+        "incidents/test_intake_refused.py::test_m9_files_that_differ_are_all_named_and_nothing_is_accepted",
+    ),
+    guard(
+        "m9-store-down-takes-the-text",
+        "incidents/receiving.py",
+        "except StoreUnavailable:",
+        "except ZeroDivisionError:",
+        "incidents/test_intake.py::test_m9_a_store_that_is_down_leaves_files_expected",
+    ),
+)
