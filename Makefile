@@ -1,7 +1,7 @@
 # The commands of a checkout. `make run` needs Python ≥ 3.11 with venv, and make; nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test sabotage check lock bench
+.PHONY: help run demo test sabotage faults check lock bench
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,6 +24,7 @@ help:
 	@echo "make run    start everything on this machine / 一键启动（数据库、对象存储、服务）"
 	@echo "make demo   walk one report through a running server / 演示一件事件的全流程"
 	@echo "make test   the whole test suite / 全部测试"
+	@echo "make faults long fault runs: cut links, kills under load, every statement / 长时间故障测试"
 	@echo "make sabotage  take out each guard in a copy: its test must fail / 逐一拆除防护，检验测试"
 	@echo "make bench  measure intake next to its yardsticks / 性能基准（不作断言）"
 	@echo "make check  format, lint, types, import contracts, guardrails / 静态检查"
@@ -48,6 +49,10 @@ sabotage: $(INSTALLED_DEV)
 # make bench BENCH="a --scale 0.2": figures of this machine, none of them asserted
 bench: $(INSTALLED_DEV)
 	$(BIN)/python -m tests.load.run $(BENCH)
+
+# ETONG_FAULT_REPORTS: how many reports the kills meet, 2,000 where it is not set
+faults: $(INSTALLED_DEV)
+	$(BIN)/python -m pytest -m slow tests/faults
 
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,9 @@ from tests.district import DatabaseServer
 from tests.faults.world import World
 
 _HERE = Path(__file__).parent
+_FIGURES = pytest.StashKey[list[str]]()
+
+Tell = Callable[[str], None]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -18,6 +21,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.path.is_relative_to(_HERE) and item.get_closest_marker("slow"):
             item.add_marker(skipped)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    for line in config.stash.get(_FIGURES, []):
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Tell:
+    """Figures of a run, shown at its end: how often what was done to whom."""
+    return request.config.stash.setdefault(_FIGURES, []).append
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from app.simulation.reports import MadeReport
 from app.system.invariants import ROUTED_WITHIN, check_all
 from tests.conftest import NOON
 from tests.district import DatabaseServer, District
+from tests.faults.conftest import Tell
 from tests.faults.wire import new_report
 
 SAMPLED, MANY = 40, 500
@@ -33,6 +34,7 @@ class Behind:
 
     district: District
     proxy: CutProxy
+    tell: Tell
     reports: int = 0
 
     async def post(self, made: MadeReport) -> httpx.Response:
@@ -57,14 +59,16 @@ class Behind:
 
 
 @pytest.fixture
-async def behind(server: DatabaseServer, district_template: str) -> AsyncIterator[Behind]:
+async def behind(
+    server: DatabaseServer, district_template: str, tell: Tell
+) -> AsyncIterator[Behind]:
     name = server.create(template=district_template)
     url = make_url(server.url(name))
     async with CutProxy(f"http://127.0.0.1:{url.port}", always(SOUND)) as proxy:
         through = url.set(host="127.0.0.1", port=httpx.URL(proxy.url).port)
         whole = through.render_as_string(hide_password=False)
         async with District.opened(whole, NOON) as district:
-            yield Behind(district, proxy)
+            yield Behind(district, proxy, tell)
     server.drop(name)
 
 
@@ -131,7 +135,9 @@ async def _walk(
         assert again.json()["complete"] is True
     await _all_is_well(behind)
     seconds = time.monotonic() - began
-    print(f"F12: {behind.reports} reports, {behind.proxy.cuts} cuts, {codes}, {seconds:.0f} s")  # noqa: T201 - seen with -s
+    behind.tell(
+        f"F12: {behind.reports} reports, {behind.proxy.cuts} cuts, {dict(codes)}, {seconds:.0f} s"
+    )
     return codes
 
 

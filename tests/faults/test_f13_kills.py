@@ -14,6 +14,7 @@ from app.embedded.store import EmbeddedStore
 from app.simulation.fleet import Fleet, Summary, drive
 from app.simulation.ledger import LedgerFile
 from app.simulation.link import Patience
+from tests.faults.conftest import Tell
 from tests.faults.database import Database
 from tests.faults.servers import Server
 from tests.faults.wire import Answer, new_report, note, posting, send, send_until_answered, token
@@ -80,21 +81,23 @@ async def _answered_in_time(api: Server, request: bytes) -> Answer:
 
 
 async def test_i10_kills_under_load_lose_and_double_nothing(
-    killable: World, database: Database, tmp_path: Path
+    killable: World, database: Database, tmp_path: Path, tell: Tell
 ) -> None:
-    await _kill_under_load(killable, database, tmp_path / "ledger.jsonl", REPORTS, ROUNDS)
+    path = tmp_path / "ledger.jsonl"
+    tell(await _kill_under_load(killable, database, path, REPORTS, ROUNDS))
 
 
 @pytest.mark.slow
 async def test_i10_kills_under_long_load(
-    killable: World, database: Database, tmp_path: Path
+    killable: World, database: Database, tmp_path: Path, tell: Tell
 ) -> None:
-    await _kill_under_load(killable, database, tmp_path / "ledger.jsonl", MANY_REPORTS, MANY_ROUNDS)
+    path = tmp_path / "ledger.jsonl"
+    tell(await _kill_under_load(killable, database, path, MANY_REPORTS, MANY_ROUNDS))
 
 
 async def _kill_under_load(
     world: World, database: Database, path: Path, reports: int, rounds: int
-) -> None:
+) -> str:
     began = time.monotonic()
     apis = [await world.serve("api") for _ in range(2)]
     relays = [await world.serve("relay") for _ in range(2)]
@@ -128,7 +131,7 @@ async def _kill_under_load(
     assert world.bugs() == []
     counts = sum((summary.counts for summary in summaries), Counter[str]())
     seconds = time.monotonic() - began
-    print(f"I10: {made} reports, kills {dict(killing.kills)}, {dict(counts)}, {seconds:.0f} s")  # noqa: T201 - seen with -s
+    return f"I10: {made} reports, kills {dict(killing.kills)}, {dict(counts)}, {seconds:.0f} s"
 
 
 class _Killing:

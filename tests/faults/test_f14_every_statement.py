@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from app.simulation.ledger import LedgerFile
+from tests.faults.conftest import Tell
 from tests.faults.servers import Sabotage, Server
 from tests.faults.tracing import Place, killed_before, needs_strace
 from tests.faults.wire import (
@@ -38,17 +39,17 @@ pytestmark = needs_strace
 
 
 async def test_f14_a_kill_before_any_send_leaves_all_or_nothing(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, tell: Tell
 ) -> None:
-    await _walk_and_check(world, tmp_path / "ledger.jsonl", survived=1)
+    tell(await _walk_and_check(world, tmp_path / "ledger.jsonl", survived=1))
 
 
 @pytest.mark.slow
-async def test_f14_the_whole_walk(world: World, tmp_path: Path) -> None:
-    await _walk_and_check(world, tmp_path / "ledger.jsonl", survived=len(WHOLE))
+async def test_f14_the_whole_walk(world: World, tmp_path: Path, tell: Tell) -> None:
+    tell(await _walk_and_check(world, tmp_path / "ledger.jsonl", survived=len(WHOLE)))
 
 
-async def _walk_and_check(world: World, path: Path, survived: int) -> None:
+async def _walk_and_check(world: World, path: Path, survived: int) -> str:
     began = time.monotonic()
     walk = await Walk.begun(world)
     await world.serve("relay")
@@ -66,7 +67,7 @@ async def _walk_and_check(world: World, path: Path, survived: int) -> None:
     assert await world.objects() == reports
     assert world.bugs() == []
     seconds = time.monotonic() - began
-    print(f"F14: {dict(walk.outcomes)}, {swept} strays swept, {seconds:.0f} s")  # noqa: T201 - seen with -s
+    return f"F14: {dict(walk.outcomes)}, {swept} strays swept, {seconds:.0f} s"
 
 
 class Walk:
@@ -120,19 +121,19 @@ class Walk:
 
 
 async def test_f14_a_relay_killed_before_any_statement_reacts_once(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, tell: Tell
 ) -> None:
-    await _walk_the_relay(world, tmp_path / "ledger.jsonl", SOME_OF_IT)
+    tell(await _walk_the_relay(world, tmp_path / "ledger.jsonl", SOME_OF_IT))
 
 
 @pytest.mark.slow
 async def test_f14_a_relay_killed_before_every_statement_reacts_once(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, tell: Tell
 ) -> None:
-    await _walk_the_relay(world, tmp_path / "ledger.jsonl", A_BATCH)
+    tell(await _walk_the_relay(world, tmp_path / "ledger.jsonl", A_BATCH))
 
 
-async def _walk_the_relay(world: World, path: Path, numbers: Iterable[int]) -> None:
+async def _walk_the_relay(world: World, path: Path, numbers: Iterable[int]) -> str:
     """Ends with the number at which the work was done before the kill."""
     began = time.monotonic()
     api = await world.serve("api")
@@ -154,7 +155,7 @@ async def _walk_the_relay(world: World, path: Path, numbers: Iterable[int]) -> N
     assert heard == 2 * await world.count("SELECT count(*) FROM incidents")
     assert await world.violations(path) == []
     assert world.bugs() == []
-    print(f"F14: the relay interrupted {interrupted} times, {time.monotonic() - began:.0f} s")  # noqa: T201 - seen with -s
+    return f"F14: the relay interrupted {interrupted} times, {time.monotonic() - began:.0f} s"
 
 
 async def _work_off(world: World) -> None:

@@ -13,6 +13,7 @@ import pytest
 from app.simulation.cut_proxy import CutProxy, Fault, always
 from app.simulation.ledger import LedgerFile
 from app.simulation.reports import MadeReport, phone_camera
+from tests.faults.conftest import Tell
 from tests.faults.servers import Server
 from tests.faults.wire import new_report, note, posting, send, send_until_answered, token
 from tests.faults.world import WORKERS, World
@@ -27,16 +28,18 @@ _DIGITS = 8
 _COUNTED_S = 10.0
 
 
-async def test_f1_every_cut_is_settled_by_a_plain_repeat(world: World, tmp_path: Path) -> None:
-    await _walk(world, tmp_path, SAMPLED, SAMPLED_BODIES)
+async def test_f1_every_cut_is_settled_by_a_plain_repeat(
+    world: World, tmp_path: Path, tell: Tell
+) -> None:
+    tell(await _walk(world, tmp_path, SAMPLED, SAMPLED_BODIES))
 
 
 @pytest.mark.slow
-async def test_f1_every_cut_of_the_whole_walk(world: World, tmp_path: Path) -> None:
-    await _walk(world, tmp_path, None, BODIES)
+async def test_f1_every_cut_of_the_whole_walk(world: World, tmp_path: Path, tell: Tell) -> None:
+    tell(await _walk(world, tmp_path, None, BODIES))
 
 
-async def _walk(world: World, folder: Path, sampled: int | None, bodies: int) -> None:
+async def _walk(world: World, folder: Path, sampled: int | None, bodies: int) -> str:
     began = time.monotonic()
     api = await world.serve("api")
     relay = await world.serve("relay")
@@ -61,7 +64,7 @@ async def _walk(world: World, folder: Path, sampled: int | None, bodies: int) ->
     assert world.bugs() == []
     assert relay.alive
     seconds = time.monotonic() - began
-    print(f"F1: {reports} cuts, {dict(walk.statuses)}, {swept} strays swept, {seconds:.0f} s")  # noqa: T201 - seen with -s
+    return f"F1: {reports} cuts, {dict(walk.statuses)}, {swept} strays swept, {seconds:.0f} s"
 
 
 async def _sizes(api: Server, signed: str) -> tuple[int, int]:
