@@ -22,6 +22,7 @@ from app.core.idempotency import KeptAnswer
 from app.core.parking import ParkedReaction
 from app.deadlines.models import CalendarDay, Limit, OfficeHours
 from app.incidents.models import (
+    DeletedIncident,
     HistoryEntry,
     Incident,
     IncidentMedia,
@@ -43,6 +44,7 @@ TABLES = (
     Category,
     CategoryCode,
     Decision,
+    DeletedIncident,
     FormerPassword,
     HistoryEntry,
     Inbox,

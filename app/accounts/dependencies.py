@@ -52,9 +52,15 @@ async def identify_signed_in(request: Request) -> Caller:
         raise Unauthenticated
     caller = await recognise(resources, read_access_token(resources, token.strip()))
     rates = resources.the(Rates)
-    request.state.rate_limit = rates.fields(rates.take(f"{caller.id}/{caller.terminal_id or ''}"))
+    request.state.rate_limit = rates.fields(rates.take(*_counted(caller)))
     request.state.caller = caller
     return caller
+
+
+def _counted(caller: Caller) -> tuple[str, ...]:
+    """A person with many terminals has one allowance, and so have many people with one terminal."""
+    person = f"caller/{caller.id}"
+    return (person, f"terminal/{caller.terminal_id}") if caller.terminal_id else (person,)
 
 
 async def identify(request: Request) -> Caller:

@@ -60,7 +60,7 @@ class _Known:
 
 
 async def change_password(resources: Resources, caller: Caller, old: str, new: str) -> None:
-    """Ends all other sessions of the caller.
+    """Ends all other sessions of the caller; the same change once more is done already (I11).
 
     Raises OldPasswordWrong, AccountLocked, PasswordTooWeak, PasswordUsedBefore.
     """
@@ -68,7 +68,10 @@ async def change_password(resources: Resources, caller: Caller, old: str, new: s
     async with resources.sessions.begin() as session:
         await _demand_unlocked(session, resources, key)
         known = await _known(session, caller.id)
-    if not await resources.the(Hashing).matches(known.present, old):
+    hashing = resources.the(Hashing)
+    if not await hashing.matches(known.present, old):
+        if await hashing.matches(known.present, new):
+            return
         await _count(resources, key)
         raise OldPasswordWrong
     hashed = await _fresh_hash(resources, known, new)
@@ -115,14 +118,19 @@ async def reset_password(
 ) -> None:
     """Set a password with a one-time code; all sessions end, all locks open.
 
+    The same once more is done already (I11): the code alone sets no second password.
     Raises ResetCodeInvalid (unknown names too), AccountLocked, PasswordTooWeak,
     PasswordUsedBefore.
     """
     key = lockout.account_key(resources.keys, "reset", username)
     async with resources.sessions.begin() as session:
         await _demand_unlocked(session, resources, key)
-        person_id = await session.scalar(_holder_of(username, code, resources.clock.now()))
-        known = await _known(session, person_id) if person_id else None
+        given = (await session.execute(_given(username, code, resources.clock.now()))).first()
+        known = await _known(session, given.person_id) if given else None
+    if given and known and given.used_at:
+        if await resources.the(Hashing).matches(known.present, new):
+            return
+        known = None
     if known is None:
         resources.the(AddressPatience).failed(address)
         await _count(resources, key)
@@ -160,15 +168,14 @@ async def _fresh_hash(resources: Resources, known: _Known, new: str) -> str:
     return await hashing.hash(new)
 
 
-def _holder_of(username: str, code: str, now: datetime) -> Select[UUID]:
+def _given(username: str, code: str, now: datetime) -> Select[UUID, datetime | None]:
     return (
-        select(PasswordReset.person_id)
+        select(PasswordReset.person_id, PasswordReset.used_at)
         .join(Person, Person.id == PasswordReset.person_id)
         .where(
             func.lower(Person.username) == username.lower(),
             Person.state == "active",
             PasswordReset.digest == digest(code),
-            PasswordReset.used_at.is_(None),
             PasswordReset.expires_at > now,
         )
     )

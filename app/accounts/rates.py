@@ -1,4 +1,4 @@
-"""How many requests a person, or a terminal, may send: a bucket that fills again with time."""
+"""How many requests a person, and a terminal, may send: buckets that fill again with time."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,15 +33,20 @@ class Rates:
         self._per_s = resources.settings.rate_per_s
         self._buckets: dict[str, _Bucket] = {}
 
-    def take(self, subject: str) -> Allowance:
-        """Count one request. Raises TooManyRequests with Retry-After and the RateLimit fields."""
-        bucket = self._filled(subject)
-        if bucket.level < 1:
-            wait = max(1, ceil((1 - bucket.level) / self._per_s))
+    def take(self, *subjects: str) -> Allowance:
+        """Count one request of all of them; what the scarcest has left.
+
+        Raises TooManyRequests with Retry-After and the RateLimit fields; then nothing is counted.
+        """
+        buckets = [self._filled(subject) for subject in subjects]
+        least = min(bucket.level for bucket in buckets)
+        if least < 1:
+            wait = max(1, ceil((1 - least) / self._per_s))
             headers = {**self.fields(Allowance(0, wait)), "Retry-After": str(wait)}
             raise TooManyRequests(headers=headers)
-        bucket.level -= 1
-        return Allowance(int(bucket.level), ceil((self._burst - bucket.level) / self._per_s))
+        for bucket in buckets:
+            bucket.level -= 1
+        return Allowance(int(least - 1), ceil((self._burst - least + 1) / self._per_s))
 
     def fields(self, allowance: Allowance) -> dict[str, str]:
         """RateLimit and RateLimit-Policy (IETF draft-ietf-httpapi-ratelimit-headers-10)."""

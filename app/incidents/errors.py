@@ -6,6 +6,15 @@ class IncidentNotFound(
 ): ...
 
 
+class IncidentDeleted(
+    Problem,
+    status=410,
+    code="incident-deleted",
+    zh="这个事件已被删除，同一编号不再受理",
+    en="This incident has been deleted; its id is not taken again",
+): ...
+
+
 class IdempotencyKeyReused(
     Problem,
     status=422,

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Index,
     Text,
     UniqueConstraint,
+    func,
 )
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
@@ -186,3 +187,15 @@ class Supplement(Model):
     received_at: Mapped[datetime]
 
     __table_args__ = (Index("ix_supplements_incident_id", "incident_id"),)
+
+
+class DeletedIncident(Model):
+    """The id of a report that is gone: a repeat of it must not begin it anew (I8).
+
+    Written by the database itself, whoever deletes.
+    """
+
+    __tablename__ = "deleted_incidents"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    deleted_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -34,6 +34,7 @@ INTAKE = text(
     """
     WITH known AS (
       SELECT FROM incidents WHERE id = CAST(:id AS uuid)
+      UNION ALL SELECT FROM deleted_incidents WHERE id = CAST(:id AS uuid)
     ), serial AS (
       INSERT INTO incident_serials AS s (area_code, day, last)
       SELECT :serial_area, CAST(:day AS date), 1 WHERE NOT EXISTS (SELECT FROM known)

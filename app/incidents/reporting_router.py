@@ -91,6 +91,7 @@ _BODY: dict[str, Any] = {
             errors.IncidentIdInvalid,
             errors.IdempotencyKeyMismatch,
             errors.IdempotencyKeyReused,
+            errors.IncidentDeleted,
             Unavailable,
             InsufficientStorage,
         ),

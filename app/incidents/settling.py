@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -32,8 +31,8 @@ async def settle(
 ) -> Settled:
     """Store the report in one statement, or recognise a repeat.
 
-    Raises IdempotencyKeyReused, OutcomeUnknown. After OutcomeUnknown the objects stay: the row may
-    name them; the sweeper takes what no row names.
+    Raises IdempotencyKeyReused, IncidentDeleted, OutcomeUnknown. After the last the objects stay:
+    the row may name them; the sweeper takes what no row names.
     """
     at = resources.clock.now()
     offset = round((client_time - at).total_seconds()) if client_time else None
@@ -57,31 +56,32 @@ async def _replay(
     resources: Resources, caller: Caller, again: Report, receiving: Receiving
 ) -> Settled:
     """The first receipt; bytes that were still expected take their places."""
-    async with resources.sessions.begin() as session:
-        incident = await completing.locked(session, again.new.id)
-        refusal = await _refusal(session, incident, caller, again)
-        used: frozenset[UUID] = frozenset()
-        if refusal is None:
-            used = await completing.take_places(
-                session, caller, incident, receiving.received, again.at
-            )
-        shown = await receipt(session, incident)
+    try:
+        async with resources.sessions.begin() as session:
+            incident = await completing.locked(session, again.new.id)
+            await _check_same(session, incident, caller, again)
+            files = receiving.received
+            used = await completing.take_places(session, caller, incident, files, again.at)
+            shown = await receipt(session, incident)
+    except errors.IncidentNotFound:
+        await receiving.take_back()
+        raise errors.IncidentDeleted from None
+    except errors.IdempotencyKeyReused:
+        await receiving.take_back()
+        raise
     await receiving.take_back(keep=used)
-    if refusal is not None:
-        raise refusal
     return Settled(shown, replayed=True)
 
 
-async def _refusal(
+async def _check_same(
     session: AsyncSession, incident: Incident, caller: Caller, again: Report
-) -> errors.IdempotencyKeyReused | None:
-    """Somebody else learns nothing of the incident that has this id."""
+) -> None:
+    """Raises IdempotencyKeyReused, which tells somebody else nothing of who has this id."""
     if caller.id not in (incident.reporter_id, incident.entered_by):
-        return errors.IdempotencyKeyReused()
+        raise errors.IdempotencyKeyReused
     same = incident.fingerprint == again.fingerprint
     if not same or await completing.contradicted(session, incident.id, again.received):
-        return errors.IdempotencyKeyReused(revision=incident.revision)
-    return None
+        raise errors.IdempotencyKeyReused(revision=incident.revision)
 
 
 def _first_receipt(report: Report, number: str) -> IncidentReceipt:

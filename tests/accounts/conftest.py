@@ -12,6 +12,7 @@ from app.core.clock import FakeClock
 from app.core.db import Sessions
 from app.core.http import install_errors
 from app.core.memory_store import MemoryStore
+from app.core.middleware import RequestContext
 from app.core.resources import Resources
 from app.core.settings import Settings
 from app.core.wakeups import MemoryWakeups
@@ -28,6 +29,7 @@ def app_over(resources: Resources) -> FastAPI:
     app.include_router(router, prefix="/v1")
     install_errors(app)
     app.state.resources = resources
+    app.add_middleware(RequestContext)
     return app
 
 

@@ -61,6 +61,16 @@ async def test_the_old_password_is_asked_for_and_counted(phone: Phone) -> None:
     assert (await phone.get("/me", who)).status_code == 200
 
 
+async def test_i11_a_change_whose_answer_got_lost_can_be_sent_again(phone: Phone) -> None:
+    """As often as needed: none of it counts as a wrong password."""
+    who = await phone.sign_in("worker-yonghong")
+    assert [await change(phone, who, PASSWORD, OTHERS[0]) for _ in range(7)] == [204] * 7
+    refused(await phone.password("worker-yonghong"), 401, "invalid-credentials")
+    assert (await phone.password("worker-yonghong", OTHERS[0])).status_code == 200
+    other = await phone.post("/me/password", who, {"old": PASSWORD, "new": OTHERS[1]})
+    refused(other, 403, "old-password-wrong")
+
+
 async def test_the_last_five_are_not_used_again(phone: Phone, clock: FakeClock) -> None:
     who = await phone.sign_in("worker-yonghong")
     present = PASSWORD
@@ -125,6 +135,16 @@ async def test_a_code_works_once_for_its_person_and_three_days(
     late = await reset_code(phone, cast)
     clock.advance(timedelta(days=3))
     assert await reset(phone, late, OTHERS[1]) == "reset-code-invalid"
+
+
+async def test_i11_a_reset_whose_answer_got_lost_can_be_sent_again(
+    phone: Phone, cast: Cast
+) -> None:
+    code = await reset_code(phone, cast)
+    assert [await reset(phone, code, OTHERS[0]) for _ in range(7)] == [""] * 7
+    assert await reset(phone, code, OTHERS[1]) == "reset-code-invalid"
+    assert await reset(phone, code, PASSWORD) == "reset-code-invalid"
+    assert (await phone.password("worker-yonghong", OTHERS[0])).status_code == 200
 
 
 async def test_guessing_codes_locks(phone: Phone, cast: Cast) -> None:

@@ -1,5 +1,7 @@
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import httpx
 import pytest
 from sqlalchemy import select
 
@@ -244,17 +246,57 @@ async def test_me_says_who_where_and_what(phone: Phone, cast: Cast) -> None:
     assert "report" in me["permissions"]
 
 
+def _field(answer: httpx.Response, name: str) -> dict[str, int]:
+    """`"default";r=2;t=1` as numbers."""
+    policy, *members = answer.headers[name].split(";")
+    assert policy == '"default"'
+    return {key: int(value) for key, _, value in (member.partition("=") for member in members)}
+
+
+@pytest.fixture
+async def tight(
+    settings: Settings, sessions: Sessions, resources: Resources, clock: FakeClock
+) -> AsyncIterator[Phone]:
+    """Three requests at once, then one a second."""
+    given = settings.model_copy(update={"rate_burst": 3, "rate_per_s": 1.0})
+    phone = Phone(Resources(given, sessions, resources.store, resources.wakeups, clock))
+    yield phone
+    await phone.http.aclose()
+
+
 async def test_h8_more_than_the_burst_is_429_with_retry_after(
-    settings: Settings, sessions: Sessions, resources: Resources, cast: Cast, clock: FakeClock
+    tight: Phone, cast: Cast, clock: FakeClock
 ) -> None:
-    tight = settings.model_copy(update={"rate_burst": 3, "rate_per_s": 1.0})
-    phone = Phone(Resources(tight, sessions, resources.store, resources.wakeups, clock))
-    who = await phone.sign_in(cast.worker.username)
-    assert [(await phone.get("/me", who)).status_code for _ in range(3)] == [200] * 3
-    answer = await phone.get("/me", who)
+    who = await tight.sign_in(cast.worker.username)
+    for left in (2, 1, 0):
+        answer = await tight.get("/me", who)
+        assert answer.status_code == 200
+        assert _field(answer, "ratelimit") == {"r": left, "t": 3 - left}
+        assert _field(answer, "ratelimit-policy") == {"q": 3, "w": 3}
+    answer = await tight.get("/me", who)
     refused(answer, 429, "too-many-requests")
     assert answer.headers["retry-after"] == "1"
-    assert answer.headers["ratelimit"].startswith('"default";r=0')
+    assert _field(answer, "ratelimit") == {"r": 0, "t": 1}
+    assert _field(answer, "ratelimit-policy") == {"q": 3, "w": 3}
     clock.advance(timedelta(seconds=1))
-    assert (await phone.get("/me", who)).status_code == 200
-    await phone.http.aclose()
+    assert (await tight.get("/me", who)).status_code == 200
+
+
+async def test_h8_more_terminals_are_no_more_requests_for_a_person(
+    tight: Phone, cast: Cast
+) -> None:
+    phones = [
+        await tight.sign_in(cast.worker.username, terminal_id=f"phone-{number}")
+        for number in range(4)
+    ]
+    answers = [(await tight.get("/me", who)).status_code for who in phones]
+    assert answers == [200, 200, 200, 429]
+
+
+async def test_h8_more_people_are_no_more_requests_for_a_terminal(tight: Phone, cast: Cast) -> None:
+    people = (cast.village_desk, cast.township_desk, cast.district_desk, cast.supervisor)
+    at_one = [await tight.sign_in(each.username, terminal_id="shared") for each in people]
+    answers = [(await tight.get("/me", who)).status_code for who in at_one]
+    assert answers == [200, 200, 200, 429]
+    elsewhere = await tight.sign_in(cast.supervisor.username, terminal_id="another")
+    assert (await tight.get("/me", elsewhere)).status_code == 200

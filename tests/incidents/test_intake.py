@@ -12,14 +12,15 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import delete, select, text
 
 from app.core.db import Sessions, make_engine
+from app.core.events import OutboxRow
 from app.core.memory_store import MemoryStore
 from app.core.resources import Resources
 from app.core.settings import DatabaseSettings
 from app.core.wakeups import MemoryWakeups
-from app.incidents.models import IncidentMedia
+from app.incidents.models import HistoryEntry, Incident, IncidentMedia
 from app.main import create_app
 from app.media.models import MediaFile
 from tests.district import District, new_incident
@@ -235,6 +236,32 @@ async def test_i1_ids_of_version_4_and_7_are_taken_and_their_time_is_not_believe
         assert answer.status_code == 201
         received = (await rows_of(shared_district, id_)).incident.received_at
         assert received == shared_district.clock.now()
+
+
+async def test_i8_the_id_of_a_deleted_report_is_never_taken_again(
+    district: District,
+) -> None:
+    """Deleted as retention would, by whoever may pass over the history's own guard."""
+    worker, store = await district.client(WORKER), district.store
+    meta, files = with_photo()
+    assert (await _post(worker, meta, files)).status_code == 201
+    await _delete(district, meta["id"])
+    before = set(store.objects)
+    for answer in (await _post(worker, meta, files), await worker.post("/v1/incidents", json=meta)):
+        assert (answer.status_code, answer.json()["code"]) == (410, "incident-deleted")
+    other = await district.client("worker-minxin")
+    assert (await other.post("/v1/incidents", json=meta)).status_code == 410
+    assert set(store.objects) == before
+    gone = await worker.get(f"/v1/incidents/{meta['id']}/receipt")
+    assert gone.status_code == 404
+
+
+async def _delete(district: District, incident_id: str) -> None:
+    async with district.resources.sessions.begin() as session:
+        await session.execute(text("SET LOCAL session_replication_role = replica"))
+        for table in (HistoryEntry, IncidentMedia, OutboxRow):
+            await session.execute(delete(table))
+        await session.execute(delete(Incident).where(Incident.id == UUID(incident_id)))
 
 
 async def test_i5_a_repeat_gets_the_first_receipt_whenever_it_comes(

@@ -111,8 +111,22 @@ IDENTITY = (
     guard(
         "h8-rate-of-a-person",
         "accounts/rates.py",
-        "if bucket.level < 1:",
-        "if bucket.level < -1e9:",
+        "if least < 1:",
+        "if least < -1e9:",
         "accounts/test_sign_in.py::test_h8_more_than_the_burst_is_429_with_retry_after",
+    ),
+    guard(
+        "h8-rate-of-a-terminal",
+        "accounts/dependencies.py",
+        "if caller.terminal_id else (person,)",
+        "if caller is None else (person,)",
+        "accounts/test_sign_in.py::test_h8_more_people_are_no_more_requests_for_a_terminal",
+    ),
+    guard(
+        "i11-password-changed-once",
+        "accounts/passwords.py",
+        "        if await hashing.matches(known.present, new):\n            return\n",
+        "",
+        "accounts/test_passwords.py::test_i11_a_change_whose_answer_got_lost_can_be_sent_again",
     ),
 )

@@ -91,9 +91,16 @@ INTAKE = (
     guard(
         "i6-refused-repeat-leaves-no-object",
         "incidents/settling.py",
-        "    await receiving.take_back(keep=used)\n",
-        "",
+        "    except errors.IdempotencyKeyReused:\n        await receiving.take_back()\n",
+        "    except errors.IdempotencyKeyReused:\n",
         "incidents/test_intake.py::test_i4_a_refused_repeat_leaves_no_objects",
+    ),
+    guard(
+        "i8-deleted-ids-stay-taken",
+        "incidents/reporting.py",
+        "      UNION ALL SELECT FROM deleted_incidents WHERE id = CAST(:id AS uuid)\n",
+        "",
+        "incidents/test_intake.py::test_i8_the_id_of_a_deleted_report_is_never_taken_again",
     ),
     guard(
         "m8-stored-bytes-are-immutable",
