@@ -30,3 +30,12 @@ async def test_i3_nobody_sees_an_event_before_its_transaction_ends(district: Dis
         await record(session, remark(SOUND, 1), at=NOON)
         assert await _recorded(district) == 0
     assert await _recorded(district) == 1
+
+
+async def test_i3_recording_an_event_commits_nothing_that_was_written_before(
+    district: District,
+) -> None:
+    async with district.resources.sessions.begin() as session:
+        for number in range(2):
+            await record(session, remark(SOUND, number), at=NOON)
+            assert await _recorded(district) == 0

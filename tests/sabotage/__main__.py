@@ -152,7 +152,7 @@ def _try(copy: Copy, guard: Guard) -> str:
     verdict = "caught" if ran.failed else "SURVIVED" if ran.passed else "NO VERDICT"
     _say(f"{ran.seconds:4.0f} s  {verdict:10}  {guard.name:42}  {', '.join(guard.tests)}")
     if verdict == "NO VERDICT":
-        _say(ran.output[-3000:])
+        _say(f"pytest ended with {ran.code}\n{ran.output[-3000:]}")
     return verdict
 
 
