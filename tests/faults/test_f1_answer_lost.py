@@ -128,7 +128,9 @@ async def test_f7_a_client_that_leaves_is_no_bug(world: World) -> None:
     signed = await token(api.url)
     request = posting(new_report(1, photos=2), signed)
     for after in (10, 300, len(request) - 1500, len(request) - 1):
-        async with CutProxy(api.url, always(Fault(cut_request_after=after))) as proxy:
+        # in pieces: what has come before the cut has been worked on
+        fault = Fault(cut_request_after=after, piece=256, pause_s=0.02)
+        async with CutProxy(api.url, always(fault)) as proxy:
             assert await send(proxy.url, request) is None
     # two had not even finished their headers
     await _counts_departures(api, 2)
