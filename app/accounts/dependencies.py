@@ -25,11 +25,11 @@ from app.core.errors import (
     Forbidden,
     PayloadTooLarge,
     RevisionRequired,
-    RevisionStale,
     Unauthenticated,
     UnsupportedMediaType,
 )
-from app.core.http import TheResources, Transaction, resources_of
+from app.core.http import TheResources, Transaction, resources_of, unpacked
+from app.core.packing import demand_plain
 from app.core.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursors
 
 RowT = TypeVar("RowT")
@@ -94,16 +94,18 @@ def require(permission: Permission) -> Callable[[Caller], Coroutine[Any, Any, Ca
 class IdentifiedRoute(APIRoute):
     """FastAPI reads a JSON body before it asks any dependency; this route asks who it is first.
 
-    `APIRouter(prefix=…, route_class=IdentifiedRoute)`; routes without a caller are left alone.
+    `APIRouter(prefix=…, route_class=IdentifiedRoute)`. JSON that came in gzip is plain then (M15).
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        if not _asks_who(self.dependant):
-            return handle
+        asks_who, reads_json = _asks_who(self.dependant), self.body_field is not None
 
         async def identified(request: Request) -> Response:
-            await identify_signed_in(request)
+            if asks_who:
+                await identify_signed_in(request)
+            if reads_json:
+                request = await unpacked(request)
             # kept by the transaction of a request that brought an Idempotency-Key
             request.state.answer = await handle(request)
             answer: Response = request.state.answer
@@ -188,14 +190,21 @@ class Pages:
 ThePages = Annotated[Pages, Depends()]
 
 
+def etag(revision: int) -> str:
+    return f'"{revision}"'
+
+
+def revision_of(tag: str) -> int:
+    """The number in `"7"`; 0, which nothing has, for another word."""
+    digits = tag.strip().removeprefix("W/").strip('"')
+    return int(digits) if digits.isascii() and digits.isdecimal() else 0
+
+
 def seen_revision(if_match: Annotated[str | None, Header(max_length=64)] = None) -> int:
-    """The number in `If-Match: "7"`. Raises RevisionRequired, RevisionStale."""
+    """The revision in `If-Match`. Raises RevisionRequired."""
     if if_match is None:
         raise RevisionRequired
-    text = if_match.strip().removeprefix("W/").strip('"')
-    if not (text.isascii() and text.isdigit()):
-        raise RevisionStale
-    return int(text)
+    return revision_of(if_match)
 
 
 SeenRevision = Annotated[int, Depends(seen_revision)]
@@ -214,10 +223,12 @@ _FORM = "application/x-www-form-urlencoded"
 async def read_form(request: Request) -> dict[str, str]:
     """At most 8 KiB of UTF-8 form; client credentials may stand in HTTP Basic instead.
 
-    Raises UnsupportedMediaType, PayloadTooLarge, MalformedForm, InvalidCredentials.
+    Raises UnsupportedMediaType, ContentEncodingRefused, PayloadTooLarge, MalformedForm,
+    InvalidCredentials.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         raise UnsupportedMediaType
+    demand_plain(request.headers.get("content-encoding"))
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -92,7 +92,7 @@ async def change_unit(
     unit = await _own_unit(session, organiser, tree, ref)
     await session.refresh(unit, with_for_update=True)
     if unit.revision != revision:
-        raise RevisionStale(revision=unit.revision)
+        raise RevisionStale
     if "parent" in changes:
         await _move(session, organiser, tree, unit, changes["parent"])
     await _demand_person(session, changes.get("head_id"))

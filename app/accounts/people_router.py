@@ -15,6 +15,7 @@ from app.accounts.dependencies import (
     SeenRevision,
     TheAreaMap,
     ThePages,
+    etag,
     no_store,
     require,
 )
@@ -179,21 +180,28 @@ async def update_person(
 ) -> PersonView:
     """Roles and grids given here replace the old ones; a disabled account is signed out."""
     roles = command.roles
-    person = await change_person(
-        session,
-        officer,
-        areas,
-        person_id=person_id,
-        revision=revision,
-        changes=PersonChanges(
-            name=command.name,
-            phone_sealed=seal_phone(resources.keys, command.phone),
-            state=command.state,
-            roles=None if roles is None else [(held.role, held.unit) for held in roles],
-            grid_codes=command.grid_codes,
-        ),
-        at=resources.clock.now(),
+    changes = PersonChanges(
+        name=command.name,
+        phone_sealed=seal_phone(resources.keys, command.phone),
+        state=command.state,
+        roles=None if roles is None else [(held.role, held.unit) for held in roles],
+        grid_codes=command.grid_codes,
     )
+    try:
+        person = await change_person(
+            session,
+            officer,
+            areas,
+            person_id=person_id,
+            revision=revision,
+            changes=changes,
+            at=resources.clock.now(),
+        )
+    except RevisionStale:
+        person = await session.get_one(Person, person_id)
+        (current,) = await _shown(session, resources, [person])
+        standing = person.revision
+        raise RevisionStale.over(current, etag(standing), revision=standing) from None
     return await _tagged(session, resources, response, person)
 
 
@@ -275,6 +283,6 @@ async def _shown(
 async def _tagged(
     session: AsyncSession, resources: Resources, response: Response, person: Person
 ) -> PersonView:
-    response.headers["ETag"] = f'"{person.revision}"'
+    response.headers["ETag"] = etag(person.revision)
     (shown,) = await _shown(session, resources, [person])
     return shown

@@ -105,7 +105,7 @@ async def change_person(
     """Raises PersonNotFound, PersonBeyondScope, OwnAccount, RevisionStale, RolesNotSeparated, …."""
     person = await manageable(session, officer, tree, person_id)
     if person.revision != revision:
-        raise RevisionStale(revision=person.revision)
+        raise RevisionStale
     before = [(role, unit.id) for role, unit in (await _held(session, person.id))]
     if changes.roles is not None:
         await _replace_roles(session, officer, tree, person, changes.roles)

@@ -4,7 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
-from app.accounts.dependencies import ChangesRights, address_of, form_in_openapi, form_of, no_store
+from app.accounts.dependencies import (
+    ChangesRights,
+    IdentifiedRoute,
+    address_of,
+    form_in_openapi,
+    form_of,
+    no_store,
+)
 from app.accounts.login import Attempt, sign_in, sign_in_platform
 from app.accounts.passwords import reset_password
 from app.accounts.schemas import PasswordResetCommand, RevokedView, RevokeForm, TokenForm, TokenView
@@ -32,7 +39,7 @@ from app.core.errors import (
 from app.core.http import TheResources, problems
 from app.core.resources import Resources
 
-router = APIRouter(tags=["token"], dependencies=[Depends(no_store)])
+router = APIRouter(tags=["token"], dependencies=[Depends(no_store)], route_class=IdentifiedRoute)
 
 
 @router.post(

@@ -13,6 +13,7 @@ from app.accounts.dependencies import (
     SeenRevision,
     TheAreaMap,
     ThePages,
+    etag,
     require,
 )
 from app.accounts.errors import PersonNotFound, UnitCodeTaken, UnitMisplaced, UnitNotFound
@@ -144,15 +145,21 @@ async def update_unit(
     """Rename, move, give a head, switch off or on; `If-Match` names the revision seen."""
     given = command.model_dump(exclude_unset=True)
     changes = {k: v for k, v in given.items() if v is not None or k in {"parent", "head_id"}}
-    changed = await change_unit(
-        session,
-        _organiser(caller),
-        areas,
-        ref=unit,
-        revision=revision,
-        changes=changes,
-        at=resources.clock.now(),
-    )
+    try:
+        changed = await change_unit(
+            session,
+            _organiser(caller),
+            areas,
+            ref=unit,
+            revision=revision,
+            changes=changes,
+            at=resources.clock.now(),
+        )
+    except RevisionStale:
+        standing = await unit_by_ref(session, unit)
+        current = UnitView.model_validate(standing)
+        tag = etag(current.revision)
+        raise RevisionStale.over(current, tag, revision=current.revision) from None
     return _tagged(response, changed)
 
 
@@ -168,5 +175,5 @@ async def _visible(session: Reading, areas: AreaMap, caller: Caller) -> ColumnEl
 
 
 def _tagged(response: Response, unit: Unit) -> UnitView:
-    response.headers["ETag"] = f'"{unit.revision}"'
+    response.headers["ETag"] = etag(unit.revision)
     return UnitView.model_validate(unit)

@@ -41,6 +41,7 @@ from app.core.errors import (
 )
 from app.core.fields import Instant, Lat, Lon
 from app.core.http import Reading, TheResources, problems
+from app.core.packing import demand_plain
 from app.core.paging import Cursors, Page
 
 router = APIRouter(prefix="/areas", tags=["areas"])
@@ -141,9 +142,10 @@ async def get_area(
     """An area with its polygon; `at`: the version that held at that instant."""
     area = await queries.area_by_code(session, code, at)
     etag = f'"{area.id}{"-ended" if area.valid_to else ""}-{datum}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if if_none_match is not None and etag in if_none_match:
-        return Response(status_code=304, headers={"ETag": etag})
-    response.headers["ETag"] = etag
+        return Response(status_code=304, headers=headers)
+    response.headers.update(headers)
     return AreaDetail.of(area, datum)
 
 
@@ -155,6 +157,7 @@ async def _import_view(resources: TheResources, import_id: UUID) -> AreaImportVi
 
 async def _submitted(request: Request, caller: Caller) -> Submitted:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    demand_plain(request.headers.get("content-encoding"))
     if kind == "text/csv":
         return Submitted(await _body(request), by=caller.id)
     if kind != "application/json":

@@ -52,16 +52,16 @@ class AreaView(View):
     population: Count | None
     lon: Lon | None
     lat: Lat | None
+    datum: Datum
 
     @classmethod
     def of(cls, area: Area, datum: Datum) -> "AreaView":
-        return cls.model_validate(area).model_copy(update=_inner_point(area, datum))
+        return cls(**_fields(cls, area, datum))
 
 
 class AreaDetail(AreaView):
     """One version with its polygon."""
 
-    datum: Datum
     geometry: dict[str, Any] | None
     """GeoJSON in the datum asked for."""
     valid_from: Instant
@@ -69,12 +69,16 @@ class AreaDetail(AreaView):
 
     @classmethod
     def of(cls, area: Area, datum: Datum) -> "AreaDetail":
-        shown = {name: getattr(area, name) for name in cls.model_fields if name != "datum"}
-        shown |= _inner_point(area, datum)
+        shown = _fields(cls, area, datum)
         if area.geometry is not None:
             coordinates = _in_datum(area.geometry["coordinates"], datum)
             shown["geometry"] = {"type": area.geometry["type"], "coordinates": coordinates}
-        return cls(**shown, datum=datum)
+        return cls(**shown)
+
+
+def _fields(shape: type[View], area: Area, datum: Datum) -> dict[str, Any]:
+    shown = {name: getattr(area, name) for name in shape.model_fields if name != "datum"}
+    return {**shown, **_inner_point(area, datum), "datum": datum}
 
 
 def _inner_point(area: Area, datum: Datum) -> dict[str, float]:

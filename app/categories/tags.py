@@ -6,9 +6,6 @@ from pydantic import BaseModel
 
 from app.core.errors import RevisionRequired, RevisionStale
 
-SHOWN_BYTES = 8 * 1024
-"""A refused writer gets the current representation up to this size."""
-
 
 def tag_of(view: BaseModel) -> str:
     """A strong tag of the representation, quotes included."""
@@ -34,13 +31,8 @@ def demand(if_match: str | None, current: BaseModel | None) -> None:
     tag = tag_of(current)
     seen = _listed(if_match, "")
     if tag not in seen and seen != ["*"]:
-        raise RevisionStale(headers={"ETag": tag}, **_shown(current))
+        raise RevisionStale.over(current, tag)
 
 
 def _listed(header: str | None, ignored: str) -> list[str]:
     return [part.strip().removeprefix(ignored) for part in (header or "").split(",")]
-
-
-def _shown(current: BaseModel) -> dict[str, object]:
-    fits = len(current.model_dump_json().encode()) <= SHOWN_BYTES
-    return {"current": current.model_dump(mode="json")} if fits else {}

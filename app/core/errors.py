@@ -4,8 +4,11 @@ import json
 from typing import Any, ClassVar, Literal
 
 import orjson
+from pydantic import BaseModel
 
 PROBLEM_JSON = "application/problem+json"
+_SHOWN_BYTES = 8 * 1024
+"""A refused writer gets the current representation up to this size."""
 Language = Literal["zh-CN", "en"]
 
 
@@ -145,6 +148,33 @@ class UnsupportedMediaType(
 ): ...
 
 
+class ContentEncodingRefused(
+    Problem,
+    status=415,
+    code="content-encoding-refused",
+    zh="不支持这种内容压缩方式（Content-Encoding）",
+    en="This Content-Encoding is not supported here",
+): ...
+
+
+class MalformedEncoding(
+    Problem,
+    status=400,
+    code="malformed-encoding",
+    zh="压缩的正文已损坏或不完整",
+    en="The compressed body is damaged or cut short",
+): ...
+
+
+class CompressedTooMuch(
+    Problem,
+    status=413,
+    code="compressed-too-much",
+    zh="正文的压缩比超过 {limit}:1",
+    en="The body is compressed by more than {limit}:1",
+): ...
+
+
 class RevisionRequired(
     Problem,
     status=428,
@@ -160,7 +190,16 @@ class RevisionStale(
     code="revision-stale",
     zh="内容已被更新，请刷新后再操作",
     en="The object has changed meanwhile; refresh and try again",
-): ...
+):
+    """`current` is the object as it stands, where it is small enough to be shown."""
+
+    @classmethod
+    def over(cls, current: BaseModel, etag: str, **members: int | str) -> "RevisionStale":
+        """The refusal of a writer who saw another one than this (S8)."""
+        shown = current.model_dump_json().encode()
+        if len(shown) > _SHOWN_BYTES:
+            return cls(headers={"ETag": etag}, **members)
+        return cls(headers={"ETag": etag}, **members, current=orjson.loads(shown))
 
 
 class CursorInvalid(

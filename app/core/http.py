@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from app.core import disk, errors
 from app.core.errors import PROBLEM_JSON, Language, Problem, language_asked
 from app.core.idempotency import Answer, Operation, Replayed, claim, keep, operation
+from app.core.packing import json_body
 from app.core.resources import Resources
 from app.core.validation import explain
 
@@ -82,6 +83,24 @@ def _answer_of(request: Request) -> Answer | None:
     if response is None or not response.status_code < HTTPStatus.MULTIPLE_CHOICES:
         return None
     return Answer(response.status_code, bytes(response.body), response.headers.get("etag"))
+
+
+async def unpacked(request: Request) -> Request:
+    """The request with its body plain, where JSON came packed.
+
+    Raises ContentEncodingRefused, PayloadTooLarge, CompressedTooMuch, MalformedEncoding.
+    """
+    encoding = request.headers.get("content-encoding")
+    if encoding is None:
+        return request
+    limits = resources_of(request).settings.intake
+    body = await json_body(request.stream(), encoding, limits)
+    left = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        return left.pop() if left else dict(await request.receive())
+
+    return Request(request.scope, receive)
 
 
 async def reading(resources: TheResources) -> AsyncIterator[AsyncSession]:

@@ -95,7 +95,7 @@ def _check_revision(incident: Incident, command: TransitionCommand) -> None:
     if command.revision is None:
         raise RevisionRequired
     if command.revision != incident.revision:
-        raise RevisionStale(revision=incident.revision, state=incident.state)
+        raise RevisionStale
 
 
 async def _check_place(

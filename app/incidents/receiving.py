@@ -14,11 +14,11 @@ from app.core.db import new_id
 from app.core.disk import Disk
 from app.core.errors import UnsupportedMediaType
 from app.core.object_store import StoreUnavailable
+from app.core.packing import json_body
 from app.core.resources import Resources
 from app.incidents.errors import AttachmentNotListed, AttachmentRepeated
 from app.incidents.reporting import Received
 from app.incidents.schemas import ManifestFile
-from app.media.bodies import json_body
 from app.media.errors import AttachmentsDiffer, MetaMustBeFirst
 from app.media.multipart import Part, check_request, parts
 from app.media.storing import Expected, FileDiffers, remove, store

@@ -26,6 +26,7 @@ from app.core.errors import (
 from app.core.fields import schemas_of
 from app.core.http import TheResources, problems
 from app.core.object_store import StoreFull, StoreUnavailable
+from app.core.packing import demand_plain
 from app.core.resources import Resources
 from app.incidents import completing, errors
 from app.incidents.dependencies import answer, instant, parsed
@@ -161,6 +162,7 @@ async def put_attachment(
     content_digest: Annotated[str | None, Header(max_length=300)] = None,
 ) -> Response:
     """The raw bytes of one file: of the manifest, or new evidence of somebody involved."""
+    demand_plain(request.headers.get("content-encoding"))
     async with resources.sessions.read() as session:
         place = await completing.find_place(session, caller, incident_id, attachment_id)
     stream = digested(request.stream(), content_digest)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.caller import Caller
-from app.accounts.dependencies import IdentifiedRoute, require
+from app.accounts.dependencies import IdentifiedRoute, etag, require, revision_of
 from app.accounts.permissions import Permission
 from app.areas.locate import current_map
 from app.core.errors import (
@@ -145,32 +145,27 @@ async def move_incident(
 ) -> IncidentView:
     """One transition of the table; the answer is the incident as it stands afterwards."""
     if command.revision is None and if_match is not None:
-        command = command.model_copy(update={"revision": _revision(if_match)})
-    incident = await move(
-        session,
-        caller,
-        incident_id,
-        command,
-        await current_deadlines(resources),
-        resources.clock.now(),
-    )
-    return await _shown(session, incident, response, _looking(resources, caller, "wgs84"))
-
-
-def etag(revision: int) -> str:
-    return f'"{revision}"'
+        command = command.model_copy(update={"revision": revision_of(if_match)})
+    looking = _looking(resources, caller, "wgs84")
+    deadlines = await current_deadlines(resources)
+    try:
+        incident = await move(session, caller, incident_id, command, deadlines, looking.now)
+    except RevisionStale:
+        incident = await _visible(session, caller, incident_id)
+        (current,) = await show(session, [incident], looking)
+        raise RevisionStale.over(
+            current,
+            etag(incident.revision),
+            revision=incident.revision,
+            state=incident.state,
+        ) from None
+    return await _shown(session, incident, response, looking)
 
 
 def _link_next(request: Request, response: Response, following: str | None) -> None:
     if following:
         url = request.url.include_query_params(cursor=following)
         response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
-
-
-def _revision(if_match: str) -> int:
-    """The revision an ETag of ours names; anything else matches nothing."""
-    digits = if_match.strip().removeprefix("W/").strip('"')
-    return int(digits) if digits.isascii() and digits.isdecimal() else 0
 
 
 def _position(incident: Incident) -> list[str]:

@@ -1,72 +1,15 @@
-"""Whole bodies on the wire: gzip on JSON within limits (M15), and the request's own digest (M9)."""
+"""A body on the wire against the digest its own request names (M9)."""
 
 import binascii
 import hashlib
 import hmac
 import re
-import zlib
 from base64 import b64decode
 from collections.abc import AsyncIterator
 
-from app.core.errors import PayloadTooLarge
-from app.core.settings import IntakeSettings
-from app.media.errors import (
-    CompressedTooMuch,
-    ContentEncodingRefused,
-    DigestMalformed,
-    DigestMismatch,
-    MalformedEncoding,
-)
+from app.media.errors import DigestMalformed, DigestMismatch
 
-_MAX_RATIO = 50
-_GZIP = 31
-"""zlib's name for: a gzip header, the largest window."""
 _SHA256 = re.compile(r"\s*sha-256\s*=\s*:([A-Za-z0-9+/=]*):\s*(?:;.*)?", re.IGNORECASE)
-
-
-async def json_body(
-    stream: AsyncIterator[bytes], content_encoding: str | None, limits: IntakeSettings
-) -> bytes:
-    """The bytes of a JSON body, unpacked, at most `limits.json_bytes` before and after.
-
-    Raises ContentEncodingRefused, PayloadTooLarge, CompressedTooMuch, MalformedEncoding.
-    """
-    encoding = (content_encoding or "identity").strip().lower()
-    if encoding == "identity":
-        return await _plain(stream, limits.json_bytes)
-    if encoding == "gzip":
-        return await _unpacked(stream, limits.json_bytes)
-    raise ContentEncodingRefused(headers={"Accept-Encoding": "gzip, identity"})
-
-
-async def _plain(stream: AsyncIterator[bytes], limit: int) -> bytes:
-    gathered = bytearray()
-    async for chunk in stream:
-        gathered += chunk
-        if len(gathered) > limit:
-            raise PayloadTooLarge(limit=limit)
-    return bytes(gathered)
-
-
-async def _unpacked(stream: AsyncIterator[bytes], limit: int) -> bytes:
-    unpacker = zlib.decompressobj(_GZIP)
-    received, body = 0, bytearray()
-    async for chunk in stream:
-        received += len(chunk)
-        if received > limit:
-            raise PayloadTooLarge(limit=limit)
-        try:
-            # one byte more than allowed is enough to know
-            body += unpacker.decompress(unpacker.unconsumed_tail + chunk, limit + 1 - len(body))
-        except zlib.error as broken:
-            raise MalformedEncoding from broken
-        if len(body) > limit:
-            raise PayloadTooLarge(limit=limit)
-    if not unpacker.eof or unpacker.unused_data:
-        raise MalformedEncoding
-    if len(body) > _MAX_RATIO * received:
-        raise CompressedTooMuch(limit=_MAX_RATIO)
-    return bytes(body)
 
 
 def digested(stream: AsyncIterator[bytes], content_digest: str | None) -> AsyncIterator[bytes]:

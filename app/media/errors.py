@@ -1,6 +1,11 @@
 """What an upload or a file link can be refused for."""
 
-from app.core.errors import Problem
+from app.core.errors import (
+    CompressedTooMuch,
+    ContentEncodingRefused,
+    MalformedEncoding,
+    Problem,
+)
 
 
 class MultipartExpected(
@@ -9,24 +14,6 @@ class MultipartExpected(
     code="multipart-expected",
     zh="此处只接受 multipart/form-data",
     en="Only multipart/form-data is taken here",
-): ...
-
-
-class ContentEncodingRefused(
-    Problem,
-    status=415,
-    code="content-encoding-refused",
-    zh="不支持这种内容压缩方式（Content-Encoding）",
-    en="This Content-Encoding is not supported here",
-): ...
-
-
-class MalformedEncoding(
-    Problem,
-    status=400,
-    code="malformed-encoding",
-    zh="压缩的正文已损坏或不完整",
-    en="The compressed body is damaged or cut short",
 ): ...
 
 
@@ -240,15 +227,6 @@ class RangeNotSatisfiable(
     code="range-not-satisfiable",
     zh="请求的范围超出文件大小",
     en="The range lies beyond the end of the file",
-): ...
-
-
-class CompressedTooMuch(
-    Problem,
-    status=413,
-    code="compressed-too-much",
-    zh="正文的压缩比超过 {limit}:1",
-    en="The body is compressed by more than {limit}:1",
 ): ...
 
 

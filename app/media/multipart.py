@@ -7,8 +7,9 @@ one of ours are held at a time, so a slow reader slows the sender.
 from collections.abc import AsyncIterator
 
 from app.core.errors import PayloadTooLarge, Problem
+from app.core.packing import demand_plain
 from app.core.settings import IntakeSettings
-from app.media.errors import ContentEncodingRefused, TextTooLarge
+from app.media.errors import TextTooLarge
 from app.media.feed import Feed, PartEnd
 from app.media.headers import Head, boundary_of
 from app.media.texts import decode
@@ -55,8 +56,7 @@ def check_request(
 
     Raises ContentEncodingRefused, PayloadTooLarge and the problems of `boundary_of`.
     """
-    if (content_encoding or "identity").strip().lower() != "identity":
-        raise ContentEncodingRefused(headers={"Accept-Encoding": "identity"})
+    demand_plain(content_encoding)
     if content_length is not None and content_length > limits.request_bytes:
         raise PayloadTooLarge(limit=limits.request_bytes)
     return boundary_of(content_type, limits.boundary_bytes)

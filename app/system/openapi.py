@@ -211,8 +211,11 @@ def _add_what_the_framework_answers(operation: Json) -> None:
         _add_code(responses, "422", "validation-failed")
     if body:
         _add_code(responses, "413", "payload-too-large")
+        _add_code(responses, "415", "content-encoding-refused")
     if "application/json" in body:
         _add_code(responses, "400", "malformed-json")
+        _add_code(responses, "400", "malformed-encoding")
+        _add_code(responses, "413", "compressed-too-much")
     if "if-none-match" in asked:
         responses.setdefault("304", {"description": "Nothing has changed since that ETag"})
 

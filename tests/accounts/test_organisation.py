@@ -158,11 +158,9 @@ async def test_an_administrator_adds_moves_and_switches_off(phone: Phone, cast: 
     )
     assert moved.json()["parent_id"] == str(cast.district.id)
     assert moved.json()["head_id"] is None
-    refused(
-        await phone.patch("/units/justice-liuhu", admin, {"active": False}, If_Match='"1"'),
-        412,
-        "revision-stale",
-    )
+    stale = await phone.patch("/units/justice-liuhu", admin, {"active": False}, If_Match='"1"')
+    told = refused(stale, 412, "revision-stale")
+    assert (stale.headers["etag"], told["current"]) == ('"2"', moved.json())
     off = await phone.patch("/units/justice-liuhu", admin, {"active": False}, If_Match='"2"')
     assert off.json()["active"] is False
     assert "justice-liuhu" not in await listed(phone, "admin")

@@ -169,7 +169,7 @@ def _where(action: Action) -> str:
 
 
 @pytest.mark.parametrize("action", sorted(set(BY_ACTION) - {Action.COMMENT}))
-async def test_s8_without_a_revision_or_with_a_stale_one_nothing_moves(
+async def test_h6_s8_without_a_revision_or_with_a_stale_one_nothing_moves(
     shared_district: District, standing: dict[str, str], action: Action
 ) -> None:
     who, incident = MOVERS[action], standing[_where(action)]
@@ -178,8 +178,10 @@ async def test_s8_without_a_revision_or_with_a_stale_one_nothing_moves(
     for stale in (shown["revision"] - 1, shown["revision"] + 1):
         answer = await send(shared_district, who, incident, _filled(action, stale))
         _is(answer, 412, "revision-stale")
-        assert answer.json()["revision"] == shown["revision"]
-        assert answer.json()["state"] == shown["state"]
+        told = answer.json()
+        assert (told["revision"], told["current"]) == (shown["revision"], shown)
+        assert answer.headers["etag"] == f'"{shown["revision"]}"'
+        assert told["state"] == shown["state"]
     for tag in ('"0"', "W/nonsense", "*"):
         answer = await send(
             shared_district, who, incident, _filled(action, None), headers={"If-Match": tag}

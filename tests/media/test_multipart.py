@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from urllib3.fields import RequestField
 from urllib3.filepost import encode_multipart_formdata
 
-from app.core.errors import PayloadTooLarge, Problem
+from app.core.errors import ContentEncodingRefused, PayloadTooLarge, Problem
 from app.core.settings import IntakeSettings
 from app.media import errors
 from app.media.multipart import check_request, parts
@@ -54,7 +54,7 @@ def test_m1_a_declared_length_is_judged_at_once() -> None:
 
 
 def test_m15_compressed_multipart_is_refused() -> None:
-    with pytest.raises(errors.ContentEncodingRefused) as refused:
+    with pytest.raises(ContentEncodingRefused) as refused:
         check_request(CONTENT_TYPE, None, "gzip", LIMITS)
     assert refused.value.status == 415
     assert refused.value.headers == {"Accept-Encoding": "identity"}

@@ -82,10 +82,17 @@ FILES = (
     ),
     guard(
         "m15-bomb",
-        "media/bodies.py",
+        "core/packing.py",
         ", limit + 1 - len(body))",
         ")",
-        "media/test_bodies.py::test_m15_a_bomb_is_refused_without_being_unpacked",
+        "core/test_packing.py::test_m15_a_bomb_is_refused_without_being_unpacked",
+    ),
+    guard(
+        "m15-gzip-on-every-command",
+        "core/http.py",
+        "    if encoding is None:\n        return request\n",
+        "    if encoding != None:\n        return request\n",
+        "guardrails/test_bodies.py::test_m15_damaged_gzip_is_told_as_such_everywhere",
     ),
     guard(
         "f24-full-disk-takes-no-files",

@@ -78,7 +78,7 @@ IDENTITY = (
         "accounts/staffing.py",
         "if person.revision != revision:",
         "if person.revision < 0:",
-        "accounts/test_people.py::test_a_change_names_the_revision_it_saw",
+        "accounts/test_people.py::test_h6_a_change_names_the_revision_it_saw",
     ),
     guard(
         "s8-strong-tag",

@@ -63,8 +63,8 @@ INTAKE = (
     guard(
         "m1-who-asks-before-the-body",
         "accounts/dependencies.py",
-        "            await identify_signed_in(request)\n            # kept",
-        "            # kept",
+        "            if asks_who:\n                await",
+        "            if request is None:\n                await",
         "accounts/test_people.py::test_the_caller_is_asked_for_before_the_body",
     ),
     guard(

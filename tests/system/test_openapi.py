@@ -85,7 +85,8 @@ def test_h1_what_is_refused_before_a_route_is_documented_too(document: dict[str,
     assert codes["400"] >= {"malformed-json"}
     assert codes["401"] == {"unauthenticated", "token-invalid", "token-expired", "session-ended"}
     assert codes["403"] == {"password-change-required"}
-    assert codes["413"] == {"payload-too-large"}
+    assert codes["413"] == {"payload-too-large", "compressed-too-much"}
+    assert codes["415"] == {"content-encoding-refused"}
     assert codes["422"] >= {"validation-failed"}
     assert codes["429"] == {"too-many-requests"}
 

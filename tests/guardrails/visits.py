@@ -1,0 +1,122 @@
+"""Every safe operation asked by everybody who may, about things that are there."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+
+from app.accounts.permissions import ROLE_PERMISSIONS, Permission, Role
+from tests.conftest import NOON
+from tests.district import YONGHONG, District
+from tests.guardrails.api import SAMPLES, Api, Operation
+from tests.guardrails.story import FIRST, Story
+
+CAST = {
+    "worker-yonghong": Role.GRID_WORKER,
+    "desk-liuhu": Role.DISPATCHER,
+    "police-liuhu": Role.HANDLER,
+    "supervisor-kongtong": Role.SUPERVISOR,
+    "auditor": Role.AUDITOR,
+    "security": Role.SECURITY_OFFICER,
+    "admin": Role.ADMINISTRATOR,
+}
+ENDLESS = {"stream_inbox": "an open stream; tests/notifications ask it"}
+SAFE = ("get", "head")
+
+
+@dataclass(frozen=True)
+class Visit:
+    operation: Operation
+    username: str
+    answer: httpx.Response
+
+    @property
+    def found(self) -> bool:
+        return self.answer.status_code == httpx.codes.OK
+
+
+@dataclass
+class Visitors:
+    """The cast, signed in, in a district where one matter went all the way."""
+
+    district: District
+    clients: dict[str, httpx.AsyncClient] = field(default_factory=dict)
+    _values: dict[str, str] = field(default_factory=dict)
+    _codes: dict[str, str] = field(default_factory=dict)
+    _open: str = ""
+    """A matter that still takes what is added."""
+
+    async def settle(self) -> None:
+        """Sign everybody in and find one of everything that a path can name."""
+        for username in CAST:
+            self.clients[username] = await self.district.client(username)
+        admin, worker = self.clients["admin"], self.clients["worker-yonghong"]
+        unit = (await admin.get("/v1/units?q=永红")).json()["items"][0]["id"]
+        hours = {"sessions": [["08:30", "18:00"]]}
+        (await admin.put(f"/v1/office-hours/{unit}", json=hours)).raise_for_status()
+        begun = (await admin.post("/v1/areas/import", json={"csv": "code,name\n"})).json()
+        people = (await self.clients["security"].get("/v1/people?q=police")).json()["items"]
+        (shown, *_) = (await worker.get(f"/v1/incidents/{FIRST}")).json()["attachments"]
+        link = urlsplit(shown["url"])
+        *_, file_id, variant = link.path.split("/")
+        self._values = {
+            "incident_id": FIRST,
+            "unit": unit,
+            "unit_id": unit,
+            "import_id": begun["id"],
+            "person_id": people[0]["id"],
+            "file_id": file_id,
+            "variant": variant,
+            **dict(parse_qsl(link.query)),
+        }
+        self._open = (await self.district.report())["id"]
+        self._codes = {"areas": YONGHONG, "categories": "0201"}
+
+    def path(self, operation: Operation) -> str:
+        values = {"code": self._codes.get(operation.path.split("/")[2], ""), **self._values}
+        if operation.method not in SAFE:
+            values["incident_id"] = self._open
+        filled = {name: values.get(name, SAMPLES["uuid"]) for name in operation.placeholders}
+        return operation.path.format_map(filled)
+
+    def query(self, api: Api, operation: Operation) -> dict[str, Any]:
+        wanted = [each for each in operation.parameters if each["in"] == "query"]
+        required = {p["name"]: api.smallest(p["schema"]) for p in wanted if p.get("required")}
+        known = {p["name"]: self._values[p["name"]] for p in wanted if p["name"] in self._values}
+        return {**required, **known} if operation.placeholders else required
+
+    async def visit(self, api: Api) -> list[Visit]:
+        """Everybody who has the permission asks every safe operation once."""
+        return [
+            Visit(operation, username, await self._ask(api, operation, username))
+            for operation in safe(api)
+            for username in self.clients
+            if granted(username, operation)
+        ]
+
+    async def _ask(self, api: Api, operation: Operation, username: str) -> httpx.Response:
+        return await self.clients[username].request(
+            operation.method, self.path(operation), params=self.query(api, operation)
+        )
+
+
+def safe(api: Api) -> Iterator[Operation]:
+    return (o for o in api.operations() if o.method in SAFE and o.name not in ENDLESS)
+
+
+def granted(username: str, operation: Operation) -> bool:
+    if operation.permission is None:
+        return True
+    return Permission(operation.permission) in ROLE_PERMISSIONS[CAST[username]]
+
+
+@asynccontextmanager
+async def opened_visitors(url: str) -> AsyncIterator[Visitors]:
+    async with District.opened(url, NOON) as district:
+        await Story(district).tell()
+        visitors = Visitors(district)
+        await visitors.settle()
+        yield visitors
