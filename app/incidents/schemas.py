@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.core.fields import Code, Command, Count, Instant, Lat, Line, Lon, Prose, Sha256, View
-from app.incidents.status import Action
+from app.incidents.status import Action, State
 
 Datum = Literal["wgs84", "gcj02", "bd09", "cgcs2000"]
 Kind = Literal["photo", "video", "audio"]
@@ -231,7 +231,7 @@ class MaskedPerson(View):
 class IncidentView(View):
     id: UUID
     number: str = Field(max_length=64)
-    state: str = Field(max_length=20, json_schema_extra={"x-extensible-enum": True})
+    state: str = Field(max_length=20, json_schema_extra={"x-extensible-enum": [*State]})
     category: str = Field(max_length=64)
     urgency: str = Field(max_length=20)
     text: str = Field(max_length=5000)

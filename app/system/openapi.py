@@ -12,6 +12,7 @@ from app.accounts.dependencies import identify, identify_signed_in
 from app.core.errors import PROBLEM_JSON
 from app.core.http import begin
 from app.core.idempotency import MOST_CHARACTERS, KeyMalformed, KeyReused
+from app.system.open_enums import open_enums
 
 Json = dict[str, Any]
 
@@ -123,6 +124,7 @@ def describe(app: FastAPI) -> Json:
         schemas.pop(generated, None)
     schemas["Problem"] = _PROBLEM
     _complete_operations(app, document)
+    open_enums(document)
     _name_formats(document)
     return document
 

@@ -1,10 +1,13 @@
 """H13: every string, list and number on the wire is bounded, the answers' too."""
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from app.incidents.status import State
 from tests.guardrails.api import Api, Operation
 
 Json = dict[str, Any]
@@ -16,6 +19,7 @@ OPEN = {
     "HistoryView.facts": "differs by action; written by the server only",
     "import_areas application/json.geometries[]": "GeoJSON; the body is limited to 16 MiB",
 }
+OPENED = "x-extensible-enum"
 ENDLESS = {"stream_inbox 200 text/event-stream": "server-sent events, 4 KiB each"}
 
 
@@ -61,6 +65,28 @@ def test_h3_names_are_snake_case_and_paths_kebab_case(api: Api) -> None:
             assert field == field.lower().replace("-", "_"), f"{name}.{field}"
 
 
+def test_h4_no_enum_of_an_answer_is_closed(api: Api) -> None:
+    """And of what is sent, none is open."""
+    told = {name for each in api.operations() for name in _named(api, each.described["responses"])}
+    sent = {name for each in api.operations() for name in _named(api, _asked(each))}
+    closed = [place for name in told - sent for place, _ in _enums(name, api.schemas[name], "enum")]
+    assert closed == []
+    assert [name for name in told & sent if "properties" in api.schemas[name]] == []
+    opened = [place for name in sent for place, _ in _enums(name, api.schemas[name], OPENED)]
+    assert opened == []
+
+
+def test_h4_an_open_enum_lists_what_is_known(api: Api) -> None:
+    found = {
+        place: part[OPENED]
+        for name, schema in api.schemas.items()
+        for place, part in _enums(name, schema, OPENED)
+    }
+    assert found["IncidentView.state"] == [state.value for state in State]
+    assert len(found) > 20
+    assert [place for place, known in found.items() if not known] == []
+
+
 def test_h5_every_list_is_a_page(api: Api) -> None:
     for operation in api.operations():
         answer = operation.described["responses"].get("200", {}).get("content", {})
@@ -103,6 +129,26 @@ def _contents(operation: Operation) -> Iterator[tuple[str, Json]]:
         for kind, media in response.get("content", {}).items():
             if media.get("schema"):
                 yield kind if kind == "application/json" else f"{status} {kind}", media["schema"]
+
+
+def _asked(operation: Operation) -> list[Any]:
+    return [operation.described.get("requestBody"), operation.parameters]
+
+
+def _named(api: Api, node: Any) -> set[str]:
+    """Every schema that a part of the description leads to."""
+    found: set[str] = set()
+    waiting = re.findall(r"#/components/schemas/(\w+)", json.dumps(node))
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += re.findall(r"#/components/schemas/(\w+)", json.dumps(api.schemas[name]))
+    return found
+
+
+def _enums(name: str, schema: Json, keyword: str) -> Iterator[tuple[str, Json]]:
+    return ((place, part) for place, part in _parts(name, schema) if keyword in part)
 
 
 def _loose(api: Api) -> list[str]:

@@ -173,4 +173,11 @@ SPINE = (
         '    shown: dict[str, Any] = {\n        "said": str(error),\n',
         "core/test_logs.py::test_canary_a_refusing_database_quotes_nothing",
     ),
+    guard(
+        "h4-answers-are-open",
+        "system/openapi.py",
+        "    open_enums(document)\n",
+        "",
+        "guardrails/test_wire.py::test_h4_no_enum_of_an_answer_is_closed",
+    ),
 )
