@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 import sys
 from collections.abc import Callable, Collection, Coroutine, Iterator
@@ -53,6 +54,9 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # what is loaded by now stays: no collection has to look through it again
+        gc.collect()
+        gc.freeze()
         self._announce()
 
     @contextlib.contextmanager

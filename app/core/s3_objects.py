@@ -4,6 +4,7 @@ The figures stand in docs/decisions/0006.
 """
 
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -75,12 +76,20 @@ def _config(settings: StoreSettings) -> "S3Config":
         "secret_access_key": settings.secret_key.get_secret_value(),
         "region": settings.region,
         "virtual_hosted_style_request": settings.addressing == "virtual",
-        # without TLS it is the signature that tells the store that the bytes arrived as sent
-        "unsigned_payload": settings.endpoint_url.startswith("https:"),
+        "unsigned_payload": _arrives_as_sent(settings.endpoint_url),
     }
     if settings.endpoint_url:
         config["endpoint"] = _endpoint(settings)
     return config
+
+
+def _arrives_as_sent(url: str) -> bool:
+    """By TLS, or because it never leaves this machine; else the signature covers the bytes."""
+    parts = urlsplit(url)
+    try:
+        return parts.scheme == "https" or ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False  # a name
 
 
 def _endpoint(settings: StoreSettings) -> str:

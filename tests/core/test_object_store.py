@@ -291,15 +291,27 @@ async def test_a_put_into_a_bucket_that_is_not_there_is_unavailable() -> None:
         await store.close()
 
 
-@pytest.mark.parametrize(("scheme", "digest"), [("http", True), ("https", False)])
-def test_without_tls_the_store_is_told_the_digest_of_what_it_gets(
-    scheme: str,
+@pytest.mark.parametrize(
+    ("url", "digest"),
+    [
+        ("http://s3.example", True),
+        ("http://10.0.0.5:9000", True),
+        ("https://s3.example", False),
+        ("http://127.0.0.1:9000", False),
+    ],
+)
+def test_on_an_open_network_the_store_is_told_the_digest_of_what_it_gets(
+    url: str,
     digest: bool,  # noqa: FBT001 - a parametrized fact
 ) -> None:
-    settings = StoreSettings(endpoint_url=f"{scheme}://s3.example", addressing="virtual")
-    config = WholeObjects(settings).client.config
+    config = WholeObjects(StoreSettings(endpoint_url=url)).client.config
     assert config.get("unsigned_payload", False) is not digest
-    assert config["endpoint"] == f"{scheme}://etong-media.s3.example"
+    assert config["endpoint"] == url
+
+
+def test_the_bucket_is_part_of_the_hosts_name_where_it_is_asked_for() -> None:
+    settings = StoreSettings(endpoint_url="https://s3.example", addressing="virtual")
+    assert WholeObjects(settings).client.config["endpoint"] == "https://etong-media.s3.example"
 
 
 async def test_m11_a_store_without_lifecycles_is_tolerated() -> None:
