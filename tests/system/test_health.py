@@ -172,6 +172,7 @@ async def test_detail_shows_what_is_known(
         "status": "ready",
         "reasons": [],
         "store": "ok",
+        "disk_used": 0.0,
         "ages": {"outbox_oldest_seconds": 31.0, "unrouted_oldest_seconds": None},
         "started_at": now,
         "server_time": now,
