@@ -51,6 +51,17 @@ class DatabaseServer:
     def drop(self, name: str) -> None:
         self._run("DROP DATABASE {} WITH (FORCE)", name)
 
+    def allow(self, name: str, *, connections: bool) -> None:
+        """Let nobody connect any more, and end who is; or let them again."""
+        self._run(f"ALTER DATABASE {{}} ALLOW_CONNECTIONS {str(connections).lower()}", name)
+        if not connections:
+            dsn = self._admin_url.replace("+psycopg", "")
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                    [name],
+                )
+
     def _run(self, statement: str, *names: str) -> None:
         dsn = self._admin_url.replace("+psycopg", "")
         with psycopg.connect(dsn, autocommit=True) as connection:

@@ -60,7 +60,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         EmbeddedPostgres(tmp_path / "file" / "home").start()
 
 
-def test_settings_keep_receipts_through_power_loss(running: EmbeddedPostgres) -> None:
+def test_r1_settings_keep_receipts_through_power_loss(running: EmbeddedPostgres) -> None:
     on = ("fsync", "synchronous_commit", "full_page_writes")
     with connect(running.url) as connection:
         shown = [connection.execute(f"SHOW {name}").fetchone() for name in on]

@@ -135,6 +135,37 @@ def _body(api: Api, operation: Operation) -> Json:
     return smallest
 
 
+# --- H5: pages ------------------------------------------------------------------------------------
+
+
+async def test_h5_every_list_links_its_next_page_and_counts_nothing(
+    visitors: Visitors, api: Api
+) -> None:
+    linked = set()
+    for operation in safe(api):
+        asked = {each["name"] for each in operation.parameters}
+        assert not asked & {"offset", "page", "total"}, operation.name
+        if not {"cursor", "limit"} <= asked:
+            continue
+        client = visitors.clients[next(name for name in CAST if granted(name, operation))]
+        page = await client.get(
+            visitors.path(operation), params=visitors.query(api, operation) | {"limit": 1}
+        )
+        told = page.json()
+        assert {"items", "next"} <= set(told), operation.name
+        assert not {"total", "count"} & set(told), operation.name
+        if told["next"] is None:
+            assert "link" not in page.headers, operation.name
+            continue
+        target, _, relation = page.headers["link"].partition("; ")
+        assert relation == 'rel="next"', operation.name
+        following = await client.get(target.strip("<>"))
+        assert following.status_code == 200, operation.name
+        assert following.json()["items"] != told["items"], operation.name
+        linked.add(operation.name)
+    assert len(linked) > 5
+
+
 # --- H3: how things are written -------------------------------------------------------------------
 
 _DATUMS = {"wgs84", "gcj02", "bd09", "cgcs2000"}

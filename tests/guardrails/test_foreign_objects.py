@@ -180,7 +180,7 @@ def test_no_list_names_what_is_not_there(api: Api) -> None:
     assert {name for name, _ in ACCEPTED_ELSEWHERE} <= names
 
 
-async def test_nobody_gets_nothing_without_a_token(world: World, api: Api) -> None:
+async def test_h12_nobody_gets_anything_without_a_token(world: World, api: Api) -> None:
     wrong = []
     async with world.district.anonymous() as nobody:
         for operation in api.operations():
@@ -193,7 +193,7 @@ async def test_nobody_gets_nothing_without_a_token(world: World, api: Api) -> No
     assert not wrong
 
 
-async def test_every_role_without_the_permission_is_refused(world: World, api: Api) -> None:
+async def test_h12_every_role_without_the_permission_is_refused(world: World, api: Api) -> None:
     wrong = []
     for operation in api.operations():
         for username, client in world.clients.items():
@@ -205,7 +205,7 @@ async def test_every_role_without_the_permission_is_refused(world: World, api: A
     assert not wrong
 
 
-async def test_a_foreign_object_does_not_exist(world: World, api: Api) -> None:
+async def test_h12_a_foreign_object_does_not_exist(world: World, api: Api) -> None:
     wrong: list[Any] = []
     before = await _stored(world)
     for operation in of_class(api, "object"):

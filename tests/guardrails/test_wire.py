@@ -95,6 +95,18 @@ def test_h5_every_list_is_a_page(api: Api) -> None:
             assert "next" in schema["properties"], operation.name
 
 
+def test_h12_no_secret_travels_in_a_url(api: Api) -> None:
+    """Addresses end up in logs. A file's signature is good for one file and for minutes."""
+    secret = re.compile(r"token|passw|secret|credential|signature|api_?key|ticket", re.IGNORECASE)
+    found = {
+        (operation.name, parameter["name"])
+        for operation in api.operations()
+        for parameter in operation.parameters
+        if parameter["in"] in {"query", "path"} and secret.search(parameter["name"])
+    }
+    assert found == {("download_file", "signature"), ("examine_file", "signature")}
+
+
 def test_no_two_shapes_share_a_name(api: Api) -> None:
     assert not [name for name in api.schemas if "__" in name]
 

@@ -59,7 +59,7 @@ def _reused(answer: httpx.Response) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "idempotency-key-reused")
 
 
-async def test_i4_the_same_id_with_other_content_is_refused_and_the_first_kept(
+async def test_r2_i4_the_same_id_with_other_content_is_refused_and_the_first_kept(
     shared_district: District, worker: httpx.AsyncClient
 ) -> None:
     meta = new_incident()
@@ -129,7 +129,7 @@ async def test_i7_a_truncated_report_is_taken_when_it_comes_whole(
     assert len(set(store.objects) - before) == 1
 
 
-async def test_m9_a_store_that_is_down_leaves_files_expected(
+async def test_m9_r9_a_store_that_is_down_leaves_files_expected(
     shared_district: District, worker: httpx.AsyncClient, store: MemoryStore
 ) -> None:
     """And a repeat with the same bytes completes it (I5)."""
@@ -167,7 +167,7 @@ async def test_m9_a_digestless_file_that_found_the_store_down_comes_again(
     assert (again.status_code, again.json()["complete"]) == (200, True)
 
 
-async def test_m9_a_listed_file_that_does_not_come_stays_expected(
+async def test_m9_r3_a_listed_file_that_does_not_come_stays_expected(
     worker: httpx.AsyncClient,
 ) -> None:
     bodies = [photo(1), photo(2)]
@@ -264,7 +264,7 @@ async def _delete(district: District, incident_id: str) -> None:
         await session.execute(delete(Incident).where(Incident.id == UUID(incident_id)))
 
 
-async def test_i5_a_repeat_gets_the_first_receipt_whenever_it_comes(
+async def test_r2_i5_a_repeat_gets_the_first_receipt_whenever_it_comes(
     shared_district: District, worker: httpx.AsyncClient
 ) -> None:
     meta, files = with_photo()
@@ -314,7 +314,7 @@ async def test_i6_a_hung_first_request_does_not_block_its_repeat(
     assert (late.status_code, late.json()["complete"]) == (200, True)
 
 
-async def test_i3_fifty_identical_posts_give_one_row(district: District) -> None:
+async def test_f2_i3_fifty_identical_posts_give_one_row(district: District) -> None:
     twin = _twin(district)
     meta, files = with_photo()
     clients = [await side.client(WORKER) for side in (district, twin)]

@@ -131,7 +131,7 @@ async def test_m12_only_media_are_taken(shared_district: District) -> None:
     assert (await _put(shared_district, WORKER, incident, file, photo())).status_code == 415
 
 
-async def test_a_store_that_is_down_asks_to_come_again(shared_district: District) -> None:
+async def test_f8_a_store_that_is_down_asks_to_come_again(shared_district: District) -> None:
     incident, file = await _reported(shared_district, photo())
     shared_district.store.down = True
     try:
@@ -139,6 +139,7 @@ async def test_a_store_that_is_down_asks_to_come_again(shared_district: District
     finally:
         shared_district.store.down = False
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert (await look(shared_district, WORKER, incident))["attachments"][0]["state"] == "expected"
     assert (await _put(shared_district, WORKER, incident, file, photo())).status_code == 201
 
 

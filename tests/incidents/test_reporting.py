@@ -189,6 +189,23 @@ async def test_f23_a_phones_wrong_clock_is_kept_and_never_believed(
     assert kept.client_offset_s == days * 86400
 
 
+async def test_i2_the_phones_clock_is_no_part_of_the_content(shared_district: District) -> None:
+    """A repeat says another time: it is the same report, and what was noted first stays."""
+    client = await signed_in(shared_district, WORKER)
+    now, meta = shared_district.clock.now(), new_incident()
+    answers = [
+        await client.post(
+            "/v1/incidents",
+            json=meta,
+            headers={"Client-Time": (now + timedelta(seconds=ahead)).isoformat()},
+        )
+        for ahead in (60, 3600)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 200]
+    assert answers[0].json() == answers[1].json()
+    assert (await rows_of(shared_district, meta["id"])).incident.client_offset_s == 60
+
+
 @pytest.mark.parametrize("said", ["yesterday", "2026-03-11T04:00:00", "", "9" * 40])
 async def test_a_clock_that_can_not_be_read_costs_no_report(
     shared_district: District, said: str

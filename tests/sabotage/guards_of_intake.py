@@ -16,14 +16,14 @@ INTAKE = (
         "incidents/reporting.py",
         "      FROM fresh\n    )\n    SELECT number FROM fresh",
         "      FROM fresh WHERE false\n    )\n    SELECT number FROM fresh",
-        "incidents/test_intake.py::test_i3_fifty_identical_posts_give_one_row",
+        "incidents/test_intake.py::test_f2_i3_fifty_identical_posts_give_one_row",
     ),
     guard(
         "i4-other-content-is-refused",
         "incidents/settling.py",
         "same = incident.fingerprint == again.fingerprint",
         "same = bool(incident.fingerprint)",
-        "incidents/test_intake.py::test_i4_the_same_id_with_other_content_is_refused_and_the_first_kept",
+        "incidents/test_intake.py::test_r2_i4_the_same_id_with_other_content_is_refused_and_the_first_kept",
     ),
     guard(
         "i4-fingerprint-covers-every-field",
@@ -135,6 +135,6 @@ INTAKE = (
         "incidents/receiving.py",
         "except StoreUnavailable:",
         "except ZeroDivisionError:",
-        "incidents/test_intake.py::test_m9_a_store_that_is_down_leaves_files_expected",
+        "incidents/test_intake.py::test_m9_r9_a_store_that_is_down_leaves_files_expected",
     ),
 )
