@@ -1,4 +1,4 @@
-"""Who stands behind an access token: one statement, kept for five seconds."""
+"""Who stands behind an access token: one statement, kept for two seconds."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ from app.accounts.permissions import Role
 from app.accounts.sign_in_errors import SessionEnded
 from app.core.resources import Resources
 
-KEPT_FOR = timedelta(seconds=5)
+KEPT_FOR = timedelta(seconds=2)
 """How long a revocation made by another process may go unnoticed here."""
 _MOST = 20_000
 
