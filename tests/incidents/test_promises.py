@@ -174,7 +174,7 @@ async def test_f4_dribbling_links_hold_no_connection_and_little_memory(
         pool = here.district.resources.sessions.engine.pool
         async with asyncio.timeout(5):
             # the last answer leaves a moment before its connection is given back
-            while pool.checkedout():  # type: ignore[attr-defined]  # a queue pool's
+            while pool.checkedout():  # type: ignore[attr-defined]  # noqa: ASYNC110 - a pool tells nobody
                 await asyncio.sleep(0.01)
         assert 0 < here.district.resources.the(BytesInFlight).used < LINKS * 1500
 
