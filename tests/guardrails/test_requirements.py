@@ -1,0 +1,59 @@
+"""Every numbered requirement that is promised has a test of its name (`test_f2_i3_…`)."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.guardrails.conftest import ROOT
+from tests.guardrails.test_sizes import functions
+
+INTAKE = [*(f"m{n}" for n in range(1, 13)), "m15"]
+IDEMPOTENCY = [f"i{n}" for n in range(1, 12)]
+CONVENTIONS = [f"h{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 13, 14)]
+PROMISES = [f"r{n}" for n in (1, 2, 3, 9)]
+FAULTS = [f"f{n}" for n in (1, 2, 3, 4, 7, 8, 11, 12, 13, 14, 24)]
+INVARIANTS = [f"v{n}" for n in (1, 2, 3, 4, 6, 7, 8)]
+PROMISED = [*INTAKE, *IDEMPOTENCY, *CONVENTIONS, *PROMISES, *FAULTS, *INVARIANTS]
+"""Of the design's protocols (§2, §3, §7) and its promises, faults and invariants: what is done."""
+
+_ID = re.compile(r"[mihrfvuspw]\d+")
+
+
+@cache
+def _proven() -> frozenset[str]:
+    names = (name for path in (ROOT / "tests").rglob("test_*.py") for name in _tests(path))
+    return frozenset(each for name in names for each in _ids(name))
+
+
+def _tests(path: Path) -> Iterator[str]:
+    for function in functions(path):
+        if function.name.startswith("test_"):
+            yield function.name
+
+
+def _ids(name: str) -> Iterator[str]:
+    """Those at its beginning, one after the other: `f13_f16` of `test_f13_f16_a_relay_…`."""
+    for word in name.removeprefix("test_").split("_"):
+        if not _ID.fullmatch(word):
+            return
+        yield word
+
+
+def test_every_promised_requirement_has_a_test_of_its_name() -> None:
+    missing = [each.upper() for each in PROMISED if each not in _proven()]
+    assert missing == [], f"name a test after each: test_{missing[0].lower()}_…"
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("test_m4_truncated_body_leaves_nothing", ["m4"]),
+        ("test_f2_i3_fifty_identical_posts_give_one_row", ["f2", "i3"]),
+        ("test_a_m4_in_the_middle_is_none", []),
+    ],
+)
+def test_ids_stand_at_the_beginning_of_a_name(name: str, ids: list[str]) -> None:
+    assert list(_ids(name)) == ids
