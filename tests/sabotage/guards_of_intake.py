@@ -68,6 +68,20 @@ INTAKE = (
         "accounts/test_people.py::test_the_caller_is_asked_for_before_the_body",
     ),
     guard(
+        "m1-announced-length-is-judged-at-once",
+        "core/bodies.py",
+        "if body.announced > limit:",
+        "if body.announced < 0:",
+        "incidents/test_hostile_bodies.py::test_m1_what_the_headers_show_is_refused_before_the_body",
+    ),
+    guard(
+        "m1-permission-before-the-body",
+        "incidents/completing.py",
+        "        if caller.id != link.added_by and not is_reporter(caller, incident):\n",
+        "        if link.added_by is None:\n",
+        "incidents/test_late_files.py::test_a_foreign_file_does_not_exist",
+    ),
+    guard(
         "m2-meta-first",
         "incidents/receiving.py",
         'first.name != "meta"',
@@ -101,6 +115,20 @@ INTAKE = (
         "      UNION ALL SELECT FROM deleted_incidents WHERE id = CAST(:id AS uuid)\n",
         "",
         "incidents/test_intake.py::test_i8_the_id_of_a_deleted_report_is_never_taken_again",
+    ),
+    guard(
+        "m5-a-file-keeps-the-name-it-came-under",
+        "incidents/reporting.py",
+        " or (received and received.filename)",
+        "",
+        "incidents/test_foreign_clients.py::test_m5_a_file_keeps_the_name_that_any_client_gives_it",
+    ),
+    guard(
+        "f4-silent-senders-are-ended",
+        "core/bodies.py",
+        "            async with asyncio.timeout(self._idle_s):\n",
+        "            async with asyncio.timeout(600):\n",
+        "incidents/test_promises.py::test_f4_a_silent_sender_is_told_and_ended",
     ),
     guard(
         "m8-stored-bytes-are-immutable",

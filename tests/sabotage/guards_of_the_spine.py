@@ -174,6 +174,14 @@ SPINE = (
         "core/test_logs.py::test_canary_a_refusing_database_quotes_nothing",
     ),
     guard(
+        "h14-kept-nowhere",
+        "core/middleware.py",
+        '    (b"cache-control", b"no-store"),\n',
+        "",
+        "guardrails/test_conduct.py::"
+        "test_h14_personal_data_is_kept_nowhere_and_catalogues_only_with_their_tag",
+    ),
+    guard(
         "h4-answers-are-open",
         "system/openapi.py",
         "    open_enums(document)\n",
