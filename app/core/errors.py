@@ -130,6 +130,15 @@ class PayloadTooLarge(
     """`limit` (bytes) is shown as a member where it is known."""
 
 
+class HeaderTooLarge(
+    Problem,
+    status=431,
+    code="header-too-large",
+    zh="请求头过大，超过 {limit} 字节",
+    en="The request's headers are larger than {limit} bytes",
+): ...
+
+
 class SenderSilent(
     Problem,
     status=408,

@@ -6,12 +6,12 @@ uvicorn writes them one after the other, which with Nagle's delay off makes two 
 import asyncio
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from app.core.head_limits import HeadLimits
 
 _ENOUGH = 64 * 1024
 
 
-class JoinedWritesProtocol(HttpToolsProtocol):
+class JoinedWritesProtocol(HeadLimits):
     """uvicorn's protocol on a transport that joins what is written in one turn of the loop."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -174,6 +174,20 @@ SPINE = (
         "core/test_logs.py::test_canary_a_refusing_database_quotes_nothing",
     ),
     guard(
+        "heads-are-not-gathered-without-end",
+        "core/head_limits.py",
+        "            if self._came > self.head_bytes:\n",
+        "            if self._came < 0:\n",
+        "core/test_head_limits.py::test_h1_heads_beyond_64_kib_are_refused_as_a_problem",
+    ),
+    guard(
+        "f4-heads-are-not-waited-for",
+        "core/head_limits.py",
+        "        self._wait(self.head_s)\n\n    def on_header(",
+        "\n    def on_header(",
+        "core/test_head_limits.py::test_f4_a_head_that_dribbles_is_not_waited_for",
+    ),
+    guard(
         "h14-kept-nowhere",
         "core/middleware.py",
         '    (b"cache-control", b"no-store"),\n',
