@@ -78,6 +78,8 @@ def _config(settings: StoreSettings) -> "S3Config":
         "virtual_hosted_style_request": settings.addressing == "virtual",
         "unsigned_payload": _arrives_as_sent(settings.endpoint_url),
     }
+    if settings.checksums == "when_supported":
+        config["checksum_algorithm"] = "SHA256"
     if settings.endpoint_url:
         config["endpoint"] = _endpoint(settings)
     return config

@@ -268,9 +268,8 @@ def _make_client(settings: StoreSettings) -> "S3Client":
         tcp_keepalive=True,
         proxies={},  # a web proxy of the machine is not meant for media
         s3={"addressing_style": settings.addressing},
-        # newer defaults send trailers that many S3 servers refuse; we verify digests ourselves
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
+        request_checksum_calculation=settings.checksums,
+        response_checksum_validation=settings.checksums,
     )
     client: S3Client = session.client(
         "s3", endpoint_url=settings.endpoint_url or None, config=config

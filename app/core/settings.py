@@ -45,6 +45,8 @@ class StoreSettings(_Group):
     addressing: Literal["path", "virtual"] = "path"
     public_url: str = ""
     deadline_s: float = Field(default=10.0, gt=0, le=300)
+    checksums: Literal["when_required", "when_supported"] = "when_required"
+    """Checksums of S3's own kinds: several servers refuse them, and digests are verified by us."""
 
 
 class WakeupSettings(_Group):

@@ -254,16 +254,35 @@ async def test_f8_an_answer_cut_short_is_unavailable() -> None:
         await store.close()
 
 
-async def test_m10_puts_carry_no_checksum_trailer() -> None:
-    """Several S3 servers refuse aws-chunked bodies and checksum headers they don't know."""
-    server = FakeServer(answer("200 OK", 'ETag: "e"', "Content-Length: 0"))
+CHECKSUM = (b"aws-chunked", b"x-amz-trailer", b"x-amz-checksum", b"x-amz-sdk-checksum")
+
+
+async def _heads(settings: StoreSettings) -> list[bytes]:
+    """Of everything that is written: an object, a part, what makes an object of parts."""
+    made = b"<CompleteMultipartUploadResult><Key>media/x</Key></CompleteMultipartUploadResult>"
+    server = FakeServer(answer("200 OK", 'ETag: "e"', f"Content-Length: {len(made)}", body=made))
     async with server.running() as port:
-        store = S3Store(at(port))
+        url = f"http://127.0.0.1:{port}"
+        store = S3Store(settings.model_copy(update={"endpoint_url": url}))
         await store.put("media/x", b"x", "image/png")
+        await store.put_part("media/x", "upload", 1, b"x")
+        await store.complete_parts("media/x", "upload", ['"e"'])
         await store.close()
-    head = server.heads[0]
-    assert b"content-length: 1\r\n" in head
-    assert not any(word in head for word in (b"aws-chunked", b"x-amz-trailer", b"x-amz-checksum"))
+    return server.heads
+
+
+async def test_m10_what_is_written_carries_no_checksum_of_s3s_own() -> None:
+    """Several S3 servers refuse aws-chunked bodies and checksum headers they don't know."""
+    heads = await _heads(at(0))
+    assert [head.split()[0] for head in heads] == [b"put", b"put", b"post"]
+    assert b"content-length: 1\r\n" in heads[0]
+    assert b"content-length: 1\r\n" in heads[1]
+    assert [word for head in heads for word in CHECKSUM if word in head] == []
+
+
+async def test_m10_a_store_that_wants_checksums_gets_them() -> None:
+    heads = await _heads(at(0).model_copy(update={"checksums": "when_supported"}))
+    assert all(any(word in head for word in CHECKSUM) for head in heads[:2])
 
 
 async def test_the_machines_web_proxy_is_not_asked_for_media(
