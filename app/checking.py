@@ -3,10 +3,10 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -127,8 +127,26 @@ async def _read_back(settings: Settings, files: Sequence[KeptFile]) -> AsyncIter
         await store.close()
 
 
+async def verify(settings: Settings, most: int | None, say: Say) -> int:
+    """Read back so many files, or all of them; the exit status."""
+    try:
+        async with _snapshot(settings) as session:
+            files = await kept_files(session, most)
+        damaged = [found async for found in _read_back(settings, files)]
+    except SQLAlchemyError as unanswered:
+        say(f"etong: the database does not answer ({type(unanswered).__name__}) / 数据库无法访问")
+        return NOT_ASKED
+    except StoreUnavailable as unanswered:
+        say(f"etong: the object store does not answer ({unanswered}) / 对象存储无法访问")
+        return NOT_ASKED
+    for violation in damaged:
+        say(_line(violation))
+    say(f"{len(files)} files read back, {len(damaged)} damaged / 回读附件 {len(files)} 个")
+    return VIOLATED if damaged else HOLDS
+
+
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """`etong check`."""
+    """`etong check` and `etong media verify`."""
     parser = commands.add_parser("check", help="ask database and store whether every promise holds")
     parser.add_argument(
         "--ledger", action="append", default=[], type=Path, metavar="FILE", help="several times"
@@ -137,12 +155,26 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "--media", choices=get_args(Media), default="sample", help=f"sample: {SAMPLE} files"
     )
     parser.set_defaults(run=_run)
+    media = commands.add_parser("media", help="the stored files")
+    parts = media.add_subparsers(required=True, metavar="command")
+    verifying = parts.add_parser("verify", help="read files back and compare their SHA-256")
+    verifying.add_argument("--all", action="store_true", help=f"not only {SAMPLE}, drawn at random")
+    verifying.set_defaults(run=_verify)
 
 
 def _run(settings: Settings, options: argparse.Namespace) -> int:
+    return _asked(settings, lambda given: check(given, options.ledger, options.media, print))
+
+
+def _verify(settings: Settings, options: argparse.Namespace) -> int:
+    most = None if options.all else SAMPLE
+    return _asked(settings, lambda given: verify(given, most, print))
+
+
+def _asked(settings: Settings, ask: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:
     try:
         given = with_kept(settings)
     except EmbeddedError as refusal:
         print(f"etong: {refusal}", file=sys.stderr)
         return NOT_ASKED
-    return asyncio.run(check(given, options.ledger, options.media, print))
+    return asyncio.run(ask(given))

@@ -18,6 +18,7 @@ from app.core.resources import Resources
 from app.core.settings import Role
 from app.media.sweeping import sweep
 from app.reactions import REACTIONS
+from app.system.rereading import reread
 
 EVERY = timedelta(hours=1)
 
@@ -44,8 +45,11 @@ async def _keep_up(resources: Resources, stop: asyncio.Event) -> None:
 
 
 async def upkeep(resources: Resources) -> None:
-    """Sweep the store and forget what has served its time; what fails is tried next hour."""
-    for task in (_prune, sweep):
+    """Sweep the store, read some of it back by night, forget what has served its time.
+
+    What fails is tried next hour.
+    """
+    for task in (_prune, sweep, reread):
         try:
             await task(resources)
         except (StoreUnavailable, SQLAlchemyError) as unavailable:

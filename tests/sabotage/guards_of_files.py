@@ -95,6 +95,13 @@ FILES = (
         "guardrails/test_bodies.py::test_m15_damaged_gzip_is_told_as_such_everywhere",
     ),
     guard(
+        "m10-a-nights-sample-is-read-back",
+        "worker.py",
+        "for task in (_prune, sweep, reread):",
+        "for task in (_prune, sweep):",
+        "flows/test_upkeep.py::test_m10_r3_a_nights_sample_finds_bytes_that_changed_in_the_store",
+    ),
+    guard(
         "f24-full-disk-takes-no-files",
         "media/storing.py",
         "    resources.the(Disk).check_files()\n",
