@@ -119,7 +119,7 @@ async def test_h6_whatever_stands_is_changed_by_who_has_seen_it(
         assert stale.headers["etag"] == seen.headers["etag"], path
         assert stale.json()["current"] == seen.json(), path
         tried.add(operation.name)
-    assert tried == {
+    assert tried >= {
         "change_category",
         "change_external_codes",
         "change_office_hours",
