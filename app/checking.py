@@ -27,6 +27,7 @@ from app.system.ledgers import (
     files_whole,
     kept_files,
     seen_in_order,
+    verified_by_platforms,
 )
 
 Media = Literal["none", "sample", "all"]
@@ -77,6 +78,7 @@ async def _violations(
         found += await acknowledged(session, ledger)
         found += await files_promised(session, ledger)
         found += await seen_in_order(session, ledger)
+        found += await verified_by_platforms(session, ledger)
         files = await _chosen(session, media)
     for violation in found:
         say(_line(violation))

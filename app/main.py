@@ -18,11 +18,15 @@ from app.incidents.reporting_router import router as reporting
 from app.incidents.router import router as incidents
 from app.incidents.supplements_router import router as supplements
 from app.media.router import router as media
+from app.notifications.receipts_router import router as receipts
 from app.notifications.router import router as notifications
 from app.routing.router import router as routing
 from app.system.docs import docs_router
 from app.system.openapi import TITLE, enrich
 from app.system.router import router as system
+from app.webhooks.callbacks_router import router as callbacks
+from app.webhooks.described import describe_webhooks
+from app.webhooks.router import router as webhooks
 
 V1: tuple[APIRouter, ...] = (
     reporting,
@@ -31,6 +35,9 @@ V1: tuple[APIRouter, ...] = (
     accounts,
     routing,
     notifications,
+    receipts,
+    webhooks,
+    callbacks,
     media,
     categories,
     deadlines,
@@ -38,6 +45,7 @@ V1: tuple[APIRouter, ...] = (
 )
 
 _IMPORT_BYTES = 16 * MIB
+_CALLBACK_BYTES = MIB // 4
 
 
 def create_app(resources: Resources) -> FastAPI:
@@ -57,10 +65,12 @@ def create_app(resources: Resources) -> FastAPI:
     app.include_router(system)
     app.include_router(docs_router)
     install_errors(app)
+    describe_webhooks(app)
     intake = resources.settings.intake
     # bodies that a feature reads as a stream; multipart ones count their own parts
     streamed = {
         "/v1/areas/import": _IMPORT_BYTES,
+        "/v1/callbacks": _CALLBACK_BYTES,
         "/v1/incidents/*/attachments": intake.request_bytes,
     }
     app.add_middleware(

@@ -15,6 +15,7 @@ from app.core.metrics import Metrics
 from app.core.resources import Resources
 from app.core.settings import Role, Settings
 from app.main import create_app
+from app.notifications.delivered import Delivered
 from app.opening import opened
 from app.schema import head_reasons
 from app.system.ages import register_ages
@@ -91,6 +92,7 @@ async def serve(
             watching.cancel()
             await background
             await resources.the(AreaImports).close()
+            await resources.the(Delivered).close()
 
 
 async def _serve_api(

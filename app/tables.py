@@ -31,20 +31,24 @@ from app.incidents.models import (
     Supplement,
 )
 from app.media.models import MediaFile
-from app.notifications.models import Inbox, Notice
+from app.notifications.models import Inbox, Notice, OpenStream, Reminder
 from app.routing.models import Decision, RoutingRule
+from app.webhooks.models import Attempt, Delivery, Endpoint
 
 metadata = Model.metadata
 TABLES = (
     Area,
     AreaImport,
     AreaRevision,
+    Attempt,
     AuditEntry,
     CalendarDay,
     Category,
     CategoryCode,
     Decision,
     DeletedIncident,
+    Delivery,
+    Endpoint,
     FormerPassword,
     HistoryEntry,
     Inbox,
@@ -58,6 +62,7 @@ TABLES = (
     MediaFile,
     Notice,
     OfficeHours,
+    OpenStream,
     OutboxRow,
     ParkedReaction,
     PasswordReset,
@@ -65,6 +70,7 @@ TABLES = (
     PersonGrid,
     Platform,
     RefreshToken,
+    Reminder,
     RoleHolding,
     RoutingRule,
     Step,

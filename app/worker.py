@@ -17,8 +17,14 @@ from app.core.relay import Relay
 from app.core.resources import Resources
 from app.core.settings import Role
 from app.media.sweeping import sweep
+from app.notifications.reminding import Reminding
 from app.reactions import REACTIONS
 from app.system.rereading import reread
+from app.webhooks.callback_pump import CallbackPump
+from app.webhooks.callbacks import prune_callbacks
+from app.webhooks.endpoints import prune_deliveries
+from app.webhooks.pump import Pump
+from app.webhooks.sending import HttpSender
 
 EVERY = timedelta(hours=1)
 
@@ -30,9 +36,21 @@ async def work(resources: Resources, roles: Collection[Role], stop: asyncio.Even
     running: list[Coroutine[Any, Any, None]] = []
     if "relay" in roles:
         running.append(Relay(resources, REACTIONS).run(stop))
+    if "pump" in roles:
+        running.append(_pump(resources, stop))
+        running.append(CallbackPump(resources).run(stop))
+        running.append(Reminding(resources).run(stop))
     if "jobs" in roles:
         running.append(_keep_up(resources, stop))
     await asyncio.gather(stop.wait(), *running)
+
+
+async def _pump(resources: Resources, stop: asyncio.Event) -> None:
+    sender = HttpSender(resources.settings.webhooks.allowed_networks)
+    try:
+        await Pump(resources, sender).run(stop)
+    finally:
+        await sender.close()
 
 
 async def _keep_up(resources: Resources, stop: asyncio.Event) -> None:
@@ -62,3 +80,5 @@ async def _prune(resources: Resources) -> None:
         await prune_sessions(session, now)
         await prune_failures(session, now, resources.settings.tokens)
         await prune_answers(session, now)
+        await prune_deliveries(session, now)
+        await prune_callbacks(session, now)

@@ -22,6 +22,7 @@ from app.core.settings import DatabaseSettings, Settings
 from app.core.wakeups import MemoryWakeups
 from app.embedded.seeding import seed
 from app.main import create_app
+from app.notifications.delivered import Delivered
 from app.reactions import REACTIONS
 
 PASSWORD = "Etong-demo-1"
@@ -111,6 +112,7 @@ class District:
         finally:
             for client in district._clients.values():
                 await client.aclose()
+            await resources.the(Delivered).close()
             await resources.sessions.close()
 
     def anonymous(self) -> httpx.AsyncClient:

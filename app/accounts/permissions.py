@@ -24,6 +24,8 @@ class Permission(StrEnum):
     MOVE_INCIDENTS = "move_incidents"
     """Send transitions; which one is then decided by the transitions table."""
     READ_NOTICES = "read_notices"
+    READ_RECEIPTS = "read_receipts"
+    """Who was told of a matter in reach, and who has seen it."""
     READ_AREAS = "read_areas"
     MANAGE_AREAS = "manage_areas"
     READ_UNITS = "read_units"
@@ -40,6 +42,8 @@ class Permission(StrEnum):
     MANAGE_ROUTING = "manage_routing"
     READ_AUDIT = "read_audit"
     MANAGE_PLATFORMS = "manage_platforms"
+    MANAGE_WEBHOOKS = "manage_webhooks"
+    READ_CALLBACKS = "read_callbacks"
 
 
 P, R = Permission, Role
@@ -49,10 +53,11 @@ _OFFICE = _CATALOGUES | {P.READ_INCIDENTS, P.MOVE_INCIDENTS, P.READ_NOTICES}
 
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     R.GRID_WORKER: _OFFICE | {P.REPORT},
-    R.GRID_MANAGER: _OFFICE | {P.REPORT},
-    R.DISPATCHER: _OFFICE | {P.REPORT, P.READ_ROUTING, P.READ_PEOPLE},
-    R.HANDLER: _OFFICE,
-    R.SUPERVISOR: _OFFICE | {P.READ_ROUTING, P.READ_PEOPLE},
+    R.GRID_MANAGER: _OFFICE | {P.REPORT, P.READ_RECEIPTS},
+    R.DISPATCHER: _OFFICE
+    | {P.REPORT, P.READ_RECEIPTS, P.READ_ROUTING, P.READ_PEOPLE, P.READ_CALLBACKS},
+    R.HANDLER: _OFFICE | {P.READ_RECEIPTS},
+    R.SUPERVISOR: _OFFICE | {P.READ_RECEIPTS, P.READ_ROUTING, P.READ_PEOPLE},
     R.SECURITY_OFFICER: _CATALOGUES
     | {P.READ_PEOPLE, P.MANAGE_PEOPLE, P.READ_TERMINALS, P.MANAGE_TERMINALS, P.READ_NOTICES},
     R.AUDITOR: _CATALOGUES | {P.READ_AUDIT, P.READ_NOTICES},
@@ -65,9 +70,12 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
         P.READ_ROUTING,
         P.MANAGE_ROUTING,
         P.MANAGE_PLATFORMS,
+        P.MANAGE_WEBHOOKS,
+        P.READ_CALLBACKS,
         P.READ_NOTICES,
     },
-    R.PLATFORM: _CATALOGUES | {P.READ_INCIDENTS, P.MOVE_INCIDENTS},
+    R.PLATFORM: _CATALOGUES
+    | {P.READ_INCIDENTS, P.MOVE_INCIDENTS, P.MANAGE_WEBHOOKS, P.READ_CALLBACKS},
 }
 
 SEPARATED = frozenset({R.ADMINISTRATOR, R.SECURITY_OFFICER, R.AUDITOR})

@@ -10,10 +10,14 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Continuing = Callable[[Receive, Send], Awaitable[None]]
 
 DISCONNECT = "http.disconnect"
 REQUEST = "http.request"
 START = "http.response.start"
+ABORT = "etong.abort"
+"""An extension of the server: ends the connection without waiting for who does not read."""
+_CONTINUES = "continues"
 BODY = "http.response.body"
 
 
@@ -27,6 +31,31 @@ def state_of(scope: Scope) -> dict[str, Any]:
     """What this request carries from layer to layer."""
     state: dict[str, Any] = scope.setdefault("state", {})
     return state
+
+
+def abort_of(scope: Scope) -> Callable[[], None]:
+    """Ends the connection at once; does nothing where the server can't."""
+    extension: dict[str, Callable[[], None]] = scope.get("extensions", {}).get(ABORT, {})
+    return extension.get("abort", _nothing)
+
+
+def _nothing() -> None:
+    pass
+
+
+def continue_with(scope: Scope, answer: Continuing) -> None:
+    """Leave an answer that takes minutes to be given when the route has returned (`go_on`)."""
+    state_of(scope)[_CONTINUES] = answer
+
+
+async def go_on(scope: Scope, receive: Receive, send: Send) -> None:
+    """Give the answer that a route has only prepared, now that the layers around it have returned.
+
+    A stream that is open for minutes would else keep every one of their frames in memory.
+    """
+    prepared: Continuing | None = state_of(scope).pop(_CONTINUES, None)
+    if prepared is not None:
+        await prepared(receive, send)
 
 
 async def refuse(scope: Scope, send: Send, problem: Problem, *, more_body: bool = False) -> None:

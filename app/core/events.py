@@ -8,7 +8,7 @@ from typing import ClassVar, Generic, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Identity, Index, func, insert
+from sqlalchemy import Identity, Index, Row, func, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -73,6 +73,17 @@ class OutboxRow(Model):
         Index("ix_domain_events_waiting", "id", postgresql_where="processed_at IS NULL"),
         Index("ix_domain_events_subject_id", "subject_id"),
     )
+
+
+Waiting = Row[int, str, UUID, Json, datetime]
+"""Of an event that waits for its reactions what they need, by the names of its columns."""
+WAITING = (
+    OutboxRow.id,
+    OutboxRow.name,
+    OutboxRow.subject_id,
+    OutboxRow.payload,
+    OutboxRow.occurred_at,
+)
 
 
 async def record(session: AsyncSession, *events: Event, at: datetime) -> None:

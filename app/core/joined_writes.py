@@ -6,6 +6,7 @@ uvicorn writes them one after the other, which with Nagle's delay off makes two 
 import asyncio
 from typing import Any, cast
 
+from app.core.asgi import ABORT
 from app.core.head_limits import HeadLimits
 
 _ENOUGH = 64 * 1024
@@ -17,6 +18,11 @@ class JoinedWritesProtocol(HeadLimits):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         joined = _Joined(cast("asyncio.Transport", transport), self.loop)
         super().connection_made(cast("asyncio.Transport", joined))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        # a reader that takes nothing more can't be said goodbye to: closing would wait for it
+        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
 
 
 class _Joined:

@@ -20,6 +20,7 @@ from app.core.asgi import (
     Receive,
     Scope,
     Send,
+    go_on,
     header_of,
     refuse,
     state_of,
@@ -85,6 +86,7 @@ class _Exchange:
         with self._metrics.in_flight.track_inprogress():
             try:
                 await app(self._scope, self._receive_watched, self._send_completed)
+                await go_on(self._scope, self._receive_watched, self._send_completed)
             except Exception as bug:  # noqa: BLE001 - the last layer that can still answer
                 await self._answer_bug(bug)
             finally:

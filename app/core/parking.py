@@ -11,8 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
-from app.core.db import Model
-from app.core.events import OutboxRow, Recorded
+from app.core.db import Model, one_of
+from app.core.events import OutboxRow, Recorded, Waiting
 
 TRIES = 5
 _WAITS = (timedelta(seconds=1), timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=10))
@@ -47,7 +47,7 @@ async def waiting_pairs(session: AsyncSession, subjects: Collection[UUID]) -> se
     """(reaction, subject) pairs behind which later events have to wait."""
     rows = await session.execute(
         select(ParkedReaction.reaction, ParkedReaction.subject_id).where(
-            ParkedReaction.subject_id.in_(set(subjects)),
+            one_of(ParkedReaction.subject_id, set(subjects)),
             ParkedReaction.next_attempt_at.is_not(None),
         )
     )
@@ -80,7 +80,7 @@ async def park(
 
 
 async def skip(
-    session: AsyncSession, row: OutboxRow, reaction: str, error: Exception, *, at: datetime
+    session: AsyncSession, row: Waiting, reaction: str, error: Exception, *, at: datetime
 ) -> None:
     """Flag a row that can't even be read."""
     del at  # the outbox row keeps the time

@@ -19,12 +19,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.core import parking
-from app.core.events import Event, OutboxRow, Recorded, parse
+from app.core.db import one_of
+from app.core.events import WAITING, Event, OutboxRow, Recorded, Waiting, parse
 from app.core.resources import Resources
 
 LOCK_KEY = 0x65746F6E67  # "etong"
 BATCH = 500
 IDLE_S = 0.05
+RETRY_S = 0.5
+"""How often parked reactions are looked at while none is due."""
 STANDBY_S = 1.0
 
 log = structlog.get_logger()
@@ -49,6 +52,7 @@ class Relay:
         self._reactions = reactions
         listed = (reaction for reacting in reactions.values() for reaction in reacting)
         self._by_name = {reaction.__name__: reaction for reaction in listed}
+        self._parked_next = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; a lost database is waited for, and no failure is the last."""
@@ -119,7 +123,7 @@ class Relay:
         return len(waiting)
 
     async def _known(
-        self, session: AsyncSession, rows: Sequence[OutboxRow], tick: Tick
+        self, session: AsyncSession, rows: Sequence[Waiting], tick: Tick
     ) -> list[Recorded[Event]]:
         """Parse; a row this version can't read is flagged, never lost in silence."""
         known: list[Recorded[Event]] = []
@@ -133,6 +137,7 @@ class Relay:
 
     async def _again_one_by_one(self, connection: AsyncConnection, failure: Exception) -> int:
         log.warning("relay_batch_failed", error=type(failure).__name__, exc_info=failure)
+        self._parked_next = 0.0
         tick = Tick(self._resources.clock.now(), self._resources)
         async with AsyncSession(connection, expire_on_commit=False) as session, session.begin():
             waiting = await _waiting(session, BATCH)
@@ -161,6 +166,14 @@ class Relay:
 
     async def _retry_parked(self, connection: AsyncConnection) -> int:
         """Try the oldest parked event of each reaction and subject that is due."""
+        ticks = asyncio.get_running_loop().time()
+        if ticks < self._parked_next:
+            return 0
+        due = await self._retry_due(connection)
+        self._parked_next = 0.0 if due else ticks + RETRY_S
+        return due
+
+    async def _retry_due(self, connection: AsyncConnection) -> int:
         tick = Tick(self._resources.clock.now(), self._resources)
         async with AsyncSession(connection, expire_on_commit=False) as session, session.begin():
             due = await parking.due(session, tick.now, limit=BATCH)
@@ -177,12 +190,9 @@ class Relay:
         return len(due)
 
 
-async def _waiting(session: AsyncSession, limit: int) -> Sequence[OutboxRow]:
-    rows = await session.scalars(
-        select(OutboxRow)
-        .where(OutboxRow.processed_at.is_(None))
-        .order_by(OutboxRow.id)
-        .limit(limit)
+async def _waiting(session: AsyncSession, limit: int) -> Sequence[Waiting]:
+    rows = await session.execute(
+        select(*WAITING).where(OutboxRow.processed_at.is_(None)).order_by(OutboxRow.id).limit(limit)
     )
     return rows.all()
 
@@ -190,7 +200,7 @@ async def _waiting(session: AsyncSession, limit: int) -> Sequence[OutboxRow]:
 async def _mark(session: AsyncSession, ids: Sequence[int], at: datetime) -> None:
     await session.execute(
         update(OutboxRow)
-        .where(OutboxRow.id.in_(ids))
+        .where(one_of(OutboxRow.id, ids))
         .values(processed_at=at)
         .execution_options(synchronize_session=False)
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
@@ -16,6 +16,10 @@ _NOTIFY_BYTES = 7000
 _RECONNECT_S = 1.0
 
 log = structlog.get_logger()
+
+
+Heard = Callable[[str | None], None]
+"""What follows the colon of a subject; None: anything may have been missed."""
 
 
 class Waiter:
@@ -47,6 +51,9 @@ class Wakeups(Protocol):
 
     def forget(self, waiter: Waiter) -> None: ...
 
+    def watch(self, kind: str, heard: Heard) -> None:
+        """Be told of every subject of this kind (`inbox` of `inbox:…`), for the process's life."""
+
     def wake_all(self) -> None:
         """Make everybody who waits in this process look."""
 
@@ -59,6 +66,7 @@ class Waiters:
     def __init__(self) -> None:
         self._by_subject: dict[str, set[Waiter]] = defaultdict(set)
         self._subjects: dict[Waiter, tuple[str, ...]] = {}
+        self._watching: dict[str, Heard] = {}
 
     def listen(self, *subjects: str) -> Waiter:
         waiter = Waiter()
@@ -73,15 +81,23 @@ class Waiters:
             if not self._by_subject[subject]:
                 del self._by_subject[subject]
 
+    def watch(self, kind: str, heard: Heard) -> None:
+        self._watching[kind] = heard
+
     def wake(self, subjects: Iterable[str]) -> None:
         for subject in subjects:
             for waiter in self._by_subject.get(subject, ()):
                 waiter.wake()
+            kind, _, name = subject.partition(":")
+            if kind in self._watching:
+                self._watching[kind](name)
 
     def wake_all(self) -> None:
         """After a gap in listening nobody knows what was missed: everybody looks."""
         for waiter in self._subjects:
             waiter.wake()
+        for heard in self._watching.values():
+            heard(None)
 
 
 @contextmanager

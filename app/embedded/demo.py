@@ -6,11 +6,13 @@ from pathlib import Path
 from app.embedded.story import Story
 from app.embedded.story_cast import Player, Refused
 from app.embedded.story_evidence import chosen_evidence, made_evidence
+from app.embedded.story_platform import Platform
 from app.embedded.story_stream import InboxStream
 from app.embedded.story_telling import tell, tell_end, tell_failure
 
 GRID = "620802105202001"
 VILLAGE = "620802105202"
+TOWNSHIP = "620802105"
 POLICE = "620802105-police"
 
 
@@ -22,12 +24,15 @@ async def demo(url: str, password: str, files: Sequence[Path]) -> int:
             Player.signed_in(url, "desk-yonghong", password) as village,
             Player.signed_in(url, "desk-liuhu", password) as township,
             Player.signed_in(url, "police-liuhu", password) as police,
+            Player.signed_in(url, "admin", password) as admin,
+            Platform.subscribed(admin, TOWNSHIP) as platform,
             InboxStream.opened(worker) as stream,
         ):
             place = await _place(worker)
             evidence = chosen_evidence(files) if files else made_evidence(*place)
             story = Story(worker, stream, place, evidence)
             await _walk(story, village, township, police)
+            await platform.check_heard(story.id, "closed")
     except Refused as refusal:
         tell_failure(str(refusal))
         return 1

@@ -11,9 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.accounts.enrolment import create_person, create_platform
 from app.accounts.models import Person, Unit
 from app.accounts.permissions import Role
+from app.accounts.queries import platform_by_code
 from app.areas.importing import seed_reference
 from app.areas.locate import AreaMap
 from app.categories.seed import seed as seed_categories
+from app.core.resources import Resources
 from app.core.settings import Settings
 from app.deadlines.seed import seed as seed_deadlines
 from app.embedded.organisation import organisation
@@ -21,6 +23,7 @@ from app.embedded.ownership import EmbeddedError
 from app.opening import opened
 from app.routing.seed import seed as seed_rules
 from app.schema import migrate
+from app.webhooks.callbacks import rotate_secret
 
 REFERENCE = Path(__file__).parent / "reference"
 DISTRICT = "620802"
@@ -60,8 +63,10 @@ async def prepare(settings: Settings) -> None:
         at = resources.clock.now()
         async with resources.sessions.begin() as session:
             secret = await seed(session, settings.demo_password.get_secret_value(), at)
+            signing = await _callback_secret(session, resources, at) if secret else None
     if secret is not None:
         print(f"platform {PLATFORM[0]} has the secret {secret} (shown this once / 仅显示一次)")
+        print(f"platform {PLATFORM[0]} signs with {signing} (shown this once / 仅显示一次)")
 
 
 async def seed(session: AsyncSession, password: str, at: datetime) -> str | None:
@@ -88,6 +93,14 @@ async def seed(session: AsyncSession, password: str, at: datetime) -> str | None
     code, name, unit = PLATFORM
     _, secret = await create_platform(session, at=at, code=code, name=name, unit_id=units[unit])
     return secret
+
+
+async def _callback_secret(session: AsyncSession, resources: Resources, at: datetime) -> str:
+    """What the demo platform signs its callbacks with."""
+    platform = await platform_by_code(session, PLATFORM[0])
+    if platform is None:
+        raise EmbeddedError(f"the platform {PLATFORM[0]} is missing")
+    return await rotate_secret(session, resources.keys, platform.id, None, at)
 
 
 async def _seed_units(session: AsyncSession) -> dict[str, UUID]:

@@ -43,7 +43,7 @@ class Story:
         self._stream = stream
         self._place = place
         self._evidence = evidence
-        self._id = str(new_id())
+        self.id = str(new_id())
         self._meta: dict[str, Any] = {}
         self._receipt: dict[str, Any] = {}
         self._notices = 0
@@ -53,7 +53,7 @@ class Story:
         lon, lat = self._place
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         self._meta = {
-            "id": self._id,
+            "id": self.id,
             "category": "0201",
             "urgency": "routine",
             "text": text,
@@ -70,7 +70,7 @@ class Story:
         size = sum(len(file.content) for file in self._evidence)
         number = self._receipt["number"]
         tell(f"上报 reported  {number}，{len(self._evidence)} 个附件 files，{size / 1024:.0f} KiB")
-        await self._stream.wait_for(self._id, self._notices)
+        await self._stream.wait_for(self.id, self._notices)
 
     async def see(self, desk: Player, unit: str) -> None:
         """The matter stands in the desk's own list, at its own unit."""
@@ -78,7 +78,7 @@ class Story:
         while time.monotonic() < deadline:
             page = await desk.read("/v1/incidents", state="submitted", limit=200)
             for item in page["items"]:
-                if item["id"] == self._id and item["step"]:
+                if item["id"] == self.id and item["step"]:
                     owner = item["step"]["unit"]
                     _demand(owner["code"] == unit, f"{owner['name']} instead of {unit}")
                     tell(f"待办 in the list of {desk.name}：{item['number']}（{owner['name']}）")
@@ -91,7 +91,7 @@ class Story:
         unit = shown["step"]["unit"]["name"] if shown["step"] else ""
         tell(f"{_ACTIONS[action]} {action}  {who.name} → {state}  {unit}")
         self._notices += 1
-        notice = await self._stream.wait_for(self._id, self._notices)
+        notice = await self._stream.wait_for(self.id, self._notices)
         _demand(notice["state"] == state, f"{action}: notice says {notice['state']}, not {state}")
 
     async def rate(self, score: int) -> None:
@@ -100,7 +100,7 @@ class Story:
 
     async def check_outcome(self, outcome: str) -> None:
         """The outcome has come back to who reported it (处处有回音)."""
-        shown = await self._worker.read(f"/v1/incidents/{self._id}")
+        shown = await self._worker.read(f"/v1/incidents/{self.id}")
         _demand(shown["outcome"] == outcome, f"outcome: {shown['outcome']}")
         tell(f"回音 outcome at the reporter：{outcome}")
 
@@ -118,7 +118,7 @@ class Story:
 
     async def check_files(self) -> None:
         """The originals come back bit by bit, whole and in part."""
-        shown = await self._worker.read(f"/v1/incidents/{self._id}")
+        shown = await self._worker.read(f"/v1/incidents/{self.id}")
         links = {item["id"]: item["url"] for item in shown["attachments"]}
         for file in self._evidence:
             url = links.get(file.id)
@@ -159,9 +159,9 @@ class Story:
     async def _move(
         self, who: Player, action: str, state: str, fields: dict[str, Any]
     ) -> dict[str, Any]:
-        seen = await who.read(f"/v1/incidents/{self._id}")
+        seen = await who.read(f"/v1/incidents/{self.id}")
         body = {"action": action, "revision": seen["revision"], **fields}
-        path = f"/v1/incidents/{self._id}/transitions"
+        path = f"/v1/incidents/{self.id}/transitions"
         shown: dict[str, Any] = (await who.send("POST", path, json=body)).json()
         _demand(shown["state"] == state, f"{action}: {shown['state']} instead of {state}")
         return shown

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.accounts.caller import Caller
 from app.accounts.models import Unit
 from app.accounts.queries import parent_centre, unit_by_ref
+from app.core.db import Json
 from app.core.errors import RevisionRequired, RevisionStale
 from app.core.events import record
 from app.deadlines.limits import Deadlines
@@ -38,6 +39,7 @@ class Move:
     row: Transition
     deadlines: Deadlines
     now: datetime
+    facts: Json
     opened: Step | None = None
 
     @property
@@ -54,9 +56,11 @@ async def move(
     command: TransitionCommand,
     deadlines: Deadlines,
     now: datetime,
+    facts: Json | None = None,
 ) -> Incident:
     """Carry out one transition. Raises the Problems of `errors`, RevisionRequired, RevisionStale.
 
+    `facts`, ids and times only, stand in the history's entry beside what the move itself gives.
     The order of refusals is fixed: 404 outside the scope, 403 never yours, 428 and 412 revision,
     409 wrong state, 403 not yours now, 422 something missing.
     """
@@ -67,7 +71,7 @@ async def move(
     _check_revision(incident, command)
     await _check_place(session, caller, incident, step, row)
     await _check_needs(session, incident, command, row)
-    moving = Move(session, caller, incident, step, command, row, deadlines, now)
+    moving = Move(session, caller, incident, step, command, row, deadlines, now, facts or {})
     await _carry_out(moving)
     return incident
 
@@ -137,7 +141,6 @@ async def _carry_out(moving: Move) -> None:
     incident.state = after
     if row.action not in _ANY_REVISION:
         incident.revision += 1
-    acting_step = moving.step
     entry = append(
         moving.session,
         incident,
@@ -145,7 +148,7 @@ async def _carry_out(moving: Move) -> None:
             action=row.action,
             from_state=before,
             to_state=after,
-            step_id=acting_step.id if acting_step else None,
+            step_id=moving.step.id if moving.step else None,
             actor=moving.caller,
             unit_id=_acting_unit(moving),
             reason=moving.command.reason,
@@ -171,8 +174,8 @@ def _acting_unit(moving: Move) -> UUID | None:
     return next((unit for unit in (step.unit_id, step.opened_by) if unit in held), None)
 
 
-def _facts(moving: Move) -> dict[str, object]:
-    facts: dict[str, object] = {}
+def _facts(moving: Move) -> Json:
+    facts = dict(moving.facts)
     if moving.opened is not None:
         facts["to_unit"] = str(moving.opened.unit_id)
     if moving.command.attachments:
@@ -193,7 +196,7 @@ async def _settle(moving: Move, after: State) -> None:
     if step is None or moving.row.target is None:
         return
     step.state = after
-    level = await _level_of(moving, step.unit_id)
+    level = (await moving.session.get_one(Unit, step.unit_id)).level
     start_clock(step, moving.incident, level, moving.deadlines, moving.now)
 
 
@@ -277,10 +280,6 @@ async def _pass_on(moving: Move, unit: Unit, opened_by: UUID, after: State) -> N
         deadlines=moving.deadlines,
         now=moving.now,
     )
-
-
-async def _level_of(moving: Move, unit_id: UUID) -> str:
-    return (await moving.session.get_one(Unit, unit_id)).level
 
 
 Effect = Callable[[Move, State], Awaitable[None]]

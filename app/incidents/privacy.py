@@ -31,7 +31,10 @@ def sealed_party(keys: Keys, party: NewParty) -> Json:
 
 def masked(stored: Json) -> MaskedPerson:
     return MaskedPerson(
-        role=stored.get("role"), name=stored["masked_name"], phone=stored["masked_phone"]
+        role=stored.get("role"),
+        name=stored["masked_name"],
+        phone=stored["masked_phone"],
+        informed_at=stored.get("informed_at"),
     )
 
 

@@ -16,9 +16,9 @@ from app.incidents.models import Incident, Step
 from app.incidents.status import TRANSITIONS, Action, State, Transition, Who
 
 _ROLES: dict[Who, tuple[Role, ...]] = {
-    Who.OWNER: (Role.DISPATCHER,),
+    Who.OWNER: (Role.DISPATCHER, Role.PLATFORM),
     Who.VILLAGE_OWNER: (Role.DISPATCHER,),
-    Who.HANDLER: (Role.HANDLER, Role.DISPATCHER),
+    Who.HANDLER: (Role.HANDLER, Role.DISPATCHER, Role.PLATFORM),
     Who.VERIFIER: (Role.DISPATCHER,),
 }
 
@@ -83,18 +83,25 @@ def standing(
         places |= {Who.REPORTER, Who.ANYONE_INVOLVED}
     if step is None:
         return frozenset(places)
-    dispatching = caller.unit_ids(Role.DISPATCHER)
-    if step.unit_id in dispatching:
-        places |= {Who.OWNER, Who.HANDLER, Who.ANYONE_INVOLVED}
-        if around.units[step.unit_id].level == "village":
-            places.add(Who.VILLAGE_OWNER)
-    if step.unit_id in caller.unit_ids(Role.HANDLER):
-        places |= {Who.HANDLER, Who.ANYONE_INVOLVED}
-    if step.opened_by in dispatching:
+    places |= _in_its_unit(caller, step, around)
+    if step.opened_by in caller.unit_ids(Role.DISPATCHER, Role.PLATFORM):
         places.add(Who.ANYONE_INVOLVED)
     if incident.state == State.HANDLED and _verifies(caller, incident, step, around):
         places.add(Who.VERIFIER)
     return frozenset(places)
+
+
+def _in_its_unit(caller: Caller, step: Step, around: Surroundings) -> set[Who]:
+    """What the owning unit's staff may do, its platform too; verifying is left to people."""
+    roles = {held.role for held in caller.holdings if held.unit_id == step.unit_id}
+    places: set[Who] = set()
+    if roles & {Role.DISPATCHER, Role.HANDLER, Role.PLATFORM}:
+        places |= {Who.HANDLER, Who.ANYONE_INVOLVED}
+    if roles & {Role.DISPATCHER, Role.PLATFORM}:
+        places.add(Who.OWNER)
+    if Role.DISPATCHER in roles and around.units[step.unit_id].level == "village":
+        places.add(Who.VILLAGE_OWNER)
+    return places
 
 
 def allowed_actions(

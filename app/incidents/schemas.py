@@ -226,6 +226,8 @@ class MaskedPerson(View):
     role: str | None = Field(max_length=200)
     name: str = Field(max_length=200)
     phone: str | None = Field(max_length=20)
+    informed_at: datetime | None = None
+    """Of a raiser: when the reporter told them what came of it (已回告)."""
 
 
 class IncidentView(View):

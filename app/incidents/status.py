@@ -46,6 +46,8 @@ class Happening(StrEnum):
     REPORT = "report"
     ROUTE = "route"
     SUPPLEMENT = "supplement"
+    RAISER_INFORMED = "raiser_informed"
+    """已回告: by the reporter, with an acknowledgement."""
 
 
 class Who(StrEnum):

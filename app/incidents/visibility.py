@@ -20,12 +20,13 @@ _LEVEL_COLUMN: dict[str, InstrumentedAttribute[str] | InstrumentedAttribute[str 
 
 
 def visible_to(caller: Caller) -> ColumnElement[bool]:
-    """A WHERE clause. Sealed matters: their reporter and the units with a step only."""
+    """A WHERE clause. Sealed matters: their reporter and the people of units with a step only."""
     own = or_(Incident.reporter_id == caller.id, Incident.entered_by == caller.id)
+    machine = _has_step(caller, Role.PLATFORM)
     return or_(
         own,
-        and_(Incident.sealed.is_(False), or_(false(), *_reach(caller))),
-        _has_step(caller),
+        and_(Incident.sealed.is_(False), or_(machine, *_reach(caller))),
+        _has_step(caller, *_STEPPING),
         _is_asked_to_verify(caller),
     )
 
@@ -55,8 +56,8 @@ def _below(held: Holding) -> ColumnElement[bool]:
     return false() if column is None else column == held.area_code
 
 
-def _has_step(caller: Caller) -> ColumnElement[bool]:
-    units = caller.unit_ids(*_STEPPING)
+def _has_step(caller: Caller, *roles: Role) -> ColumnElement[bool]:
+    units = caller.unit_ids(*roles)
     if not units:
         return false()
     return exists().where(

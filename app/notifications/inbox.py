@@ -6,18 +6,18 @@ from datetime import datetime
 from uuid import UUID
 
 import orjson
-from sqlalchemy import text, update
+from sqlalchemy import delete, func, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.notifications.messages import Message
-from app.notifications.models import Inbox, Notice
+from app.notifications.models import Inbox, Notice, Reminder
 
 _WRITE = text(
     """
     WITH told AS (
       SELECT * FROM jsonb_to_recordset(CAST(:drafts AS jsonb)) AS d (
         position int, person_id uuid, event_id bigint, type text, incident_id uuid,
-        number text, state text, title text, body text, at timestamptz)
+        number text, state text, title text, body text, at timestamptz, remind_at timestamptz)
     ), once AS (
       SELECT DISTINCT ON (person_id, event_id) * FROM told ORDER BY person_id, event_id, position
     ), fresh AS (
@@ -32,13 +32,19 @@ _WRITE = text(
       SELECT person_id, notices FROM counted ORDER BY person_id
       ON CONFLICT (person_id) DO UPDATE SET head_seq = i.head_seq + excluded.head_seq
       RETURNING person_id, head_seq
+    ), numbered AS (
+      INSERT INTO notices
+        (person_id, seq, event_id, type, incident_id, number, state, title, body, at)
+      SELECT f.person_id, h.head_seq - c.notices + f.place, f.event_id, f.type, f.incident_id,
+        f.number, f.state, f.title, f.body, f.at
+      FROM fresh f JOIN counted c USING (person_id) JOIN heads h USING (person_id)
+      RETURNING person_id, seq, event_id
+    ), insistent AS (
+      INSERT INTO reminders (person_id, seq, due_at)
+      SELECT n.person_id, n.seq, f.remind_at
+      FROM numbered n JOIN fresh f USING (person_id, event_id) WHERE f.remind_at IS NOT NULL
     )
-    INSERT INTO notices
-      (person_id, seq, event_id, type, incident_id, number, state, title, body, at)
-    SELECT f.person_id, h.head_seq - c.notices + f.place, f.event_id, f.type, f.incident_id,
-      f.number, f.state, f.title, f.body, f.at
-    FROM fresh f JOIN counted c USING (person_id) JOIN heads h USING (person_id)
-    RETURNING person_id
+    SELECT DISTINCT person_id FROM numbered
     """
 )
 
@@ -55,6 +61,8 @@ class Draft:
     state: str
     message: Message
     at: datetime
+    remind_at: datetime | None = None
+    """When its person is reminded first, if it must be seen."""
 
 
 def subject(person_id: UUID) -> str:
@@ -82,6 +90,7 @@ async def write(session: AsyncSession, drafts: Sequence[Draft]) -> set[str]:
             "title": draft.message.title,
             "body": draft.message.body,
             "at": draft.at,
+            "remind_at": draft.remind_at,
         }
         for position, draft in enumerate(drafts)
     ]
@@ -100,7 +109,10 @@ async def ack(session: AsyncSession, person_id: UUID, up_to: int, at: datetime) 
         await session.execute(
             update(Notice)
             .where(Notice.person_id == person_id, Notice.seq <= wanted, Notice.acked_at.is_(None))
-            .values(acked_at=at)
+            .values(acked_at=at, delivered_at=func.coalesce(Notice.delivered_at, at))
             .execution_options(synchronize_session=False)
+        )
+        await session.execute(
+            delete(Reminder).where(Reminder.person_id == person_id, Reminder.seq <= wanted)
         )
     return inbox.acked_seq

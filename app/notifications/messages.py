@@ -98,6 +98,13 @@ def change_to_unit(action: str, told: Told) -> Message | None:
     return Message(title, f"事件 {told.number}。") if title else None
 
 
+def unseen(told: Told) -> Message:
+    return Message(
+        "处理结果尚未查看",
+        f"事件 {told.number} 的处理结果，上报人逾两小时未查看，请当面或电话告知。",
+    )
+
+
 def commented(told: Told) -> Message:
     return _with_words("有新留言", told)
 
@@ -113,6 +120,8 @@ def files_complete(told: Told) -> Message:
 def clipped(words: str) -> str:
     """As much as a frame of the stream has room for (P6); an ellipsis stands for the rest."""
     room = WORDS_BYTES
+    if len(orjson.dumps(words)) - 2 <= room:
+        return words
     for place, character in enumerate(words):
         room -= len(orjson.dumps(character)) - 2
         if room < 0:

@@ -1,7 +1,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -19,7 +19,7 @@ class Inbox(Model):
 
 
 class Notice(Model):
-    """What one person is told, once per event."""
+    """What one person is told, once per event: queued, nudged, delivered, acked (P15)."""
 
     __tablename__ = "notices"
 
@@ -33,9 +33,46 @@ class Notice(Model):
     title: Mapped[str]
     body: Mapped[str]
     at: Mapped[datetime]
+    nudged_at: Mapped[datetime | None]
+    """When a push vendor last accepted a nudge for it."""
+    delivered_at: Mapped[datetime | None]
+    """When it was first streamed or pulled."""
     acked_at: Mapped[datetime | None]
 
     __table_args__ = (
         UniqueConstraint("event_id", "person_id"),
         Index("ix_notices_incident_id", "incident_id"),
+        Index("ix_notices_unacked", "at", postgresql_where=sql("acked_at IS NULL")),
     )
+
+
+class Reminder(Model):
+    """A notice that must be seen: when its person is reminded next. Gone once it is acked."""
+
+    __tablename__ = "reminders"
+
+    person_id: Mapped[UUID] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    rung: Mapped[int] = mapped_column(server_default=sql("0"))
+    """Reminders sent so far."""
+    due_at: Mapped[datetime]
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["person_id", "seq"], ["notices.person_id", "notices.seq"], ondelete="CASCADE"
+        ),
+        Index("ix_reminders_due_at", "due_at"),
+    )
+
+
+class OpenStream(Model):
+    """A stream some process serves; a device has two at most (P13)."""
+
+    __tablename__ = "open_streams"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    device: Mapped[str]
+    """The terminal; the session of somebody who signed in without one."""
+    opened_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_open_streams_device", "device"),)

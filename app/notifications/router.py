@@ -7,10 +7,13 @@ from starlette.types import Receive, Scope, Send
 from app.accounts.caller import Caller
 from app.accounts.dependencies import IdentifiedRoute, require
 from app.accounts.permissions import Permission
+from app.core.asgi import abort_of, continue_with
 from app.core.errors import Forbidden, Unauthenticated, ValidationFailed
 from app.core.http import TheResources, Transaction, problems
 from app.core.resources import Resources
 from app.core.wakeups import listening
+from app.incidents.informing import tick_informed
+from app.notifications.delivered import note_delivered
 from app.notifications.inbox import ack, subject
 from app.notifications.queries import marks_of, notices_after
 from app.notifications.schemas import AckCommand, AckView, InboxPage, NoticeView
@@ -23,7 +26,7 @@ Seq = Annotated[int, Query(ge=0, le=2**53)]
 
 
 class StreamResponse(Response):
-    """Hands the connection to the stream; nothing of the framework stays in between."""
+    """Only prepares the answer: it is given once the framework is out of the way."""
 
     media_type = "text/event-stream"
 
@@ -32,8 +35,8 @@ class StreamResponse(Response):
         self._stream = stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        del scope  # the caller and the resume point were read before
-        await self._stream.serve(receive, send)
+        del receive, send
+        continue_with(scope, self._stream.serve)
 
 
 @router.get("", responses=problems(Unauthenticated, Forbidden, ValidationFailed))
@@ -76,24 +79,38 @@ async def stream_inbox(
     """Server-sent events: `hello`, then every notice newer than the resume point, then live.
 
     The resume point is `Last-Event-ID`, else `last_event_id`, else the stored acknowledgement.
+    A terminal has two streams at most: the oldest ends with `bye`.
     """
-    del request  # documents that this is a long answer of its own
     after = header_id if header_id is not None else last_event_id
-    return StreamResponse(Stream(resources, caller, after, heartbeat))
+    return StreamResponse(Stream(resources, caller, after, heartbeat, abort_of(request.scope)))
 
 
-@router.post("/ack", responses=problems(Unauthenticated, Forbidden, ValidationFailed))
+@router.post(
+    "/ack",
+    response_model_exclude_unset=True,
+    responses=problems(Unauthenticated, Forbidden, ValidationFailed),
+)
 async def ack_inbox(
     command: AckCommand, session: Transaction, resources: TheResources, caller: Reader
 ) -> AckView:
-    """Acknowledge everything up to a number; idempotent, never backwards."""
-    return AckView(acked_seq=await ack(session, caller.id, command.up_to, resources.clock.now()))
+    """Acknowledge everything up to a number; idempotent, never backwards.
+
+    With it the reporter says which raisers were told what came of their matter.
+    """
+    now = resources.clock.now()
+    # incidents before inboxes, as the relay locks them
+    ticked = await tick_informed(session, caller, command.raisers_informed, now)
+    acked = await ack(session, caller.id, command.up_to, now)
+    if not command.raisers_informed:
+        return AckView(acked_seq=acked)
+    return AckView(acked_seq=acked, raisers_informed=ticked)
 
 
 async def _page(resources: Resources, caller: Caller, after: int, limit: int) -> InboxPage:
     async with resources.sessions.read() as session:
         marks = await marks_of(session, caller.id)
         notices = await notices_after(session, caller.id, after, limit)
+    note_delivered(resources, caller.id, notices)
     last = notices[-1].seq if notices else 0
     return InboxPage(
         items=[NoticeView.model_validate(notice) for notice in notices],

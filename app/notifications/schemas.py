@@ -29,7 +29,44 @@ class InboxPage(View):
 
 class AckCommand(Command):
     up_to: Annotated[int, Field(ge=0, le=2**53)]
+    raisers_informed: list[UUID] = Field(default_factory=list, max_length=50)
+    """Own reports whose raiser was told what came of them (已回告)."""
 
 
 class AckView(View):
     acked_seq: Count
+    raisers_informed: list[UUID] = Field(default_factory=list, max_length=50)
+    """Those of the reports named that are ticked now."""
+
+
+class TellingUnit(View):
+    id: UUID
+    code: str = Field(max_length=64)
+    name: str = Field(max_length=200)
+    level: str = Field(max_length=20)
+
+
+class ToldPerson(View):
+    """`id` and `unit` are null, and `name` is empty, where the reporter's identity is hidden."""
+
+    id: UUID | None
+    name: str = Field(max_length=200)
+    unit: TellingUnit | None
+
+
+class NoticeStateView(View):
+    """One notice of a matter, and how far it got.
+
+    Of a hidden reporter neither number nor times are shown: they would match those of another
+    matter that names its reporter.
+    """
+
+    person: ToldPerson
+    seq: Count | None
+    type: str = Field(max_length=64)
+    state: str = Field(max_length=20, json_schema_extra={"x-extensible-enum": True})
+    """queued, nudged, delivered, acked"""
+    at: datetime
+    nudged_at: datetime | None
+    delivered_at: datetime | None
+    acked_at: datetime | None

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,10 @@ _DONE, _UNFINISHED, _WRONG_USAGE = 0, 1, 2
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """`etong simulate …`."""
-    kinds = commands.add_parser("simulate", help="synthetic terminals, for this machine only")
-    phone = kinds.add_subparsers(required=True, metavar="kind").add_parser(
+    simulate = commands.add_parser("simulate", help="synthetic terminals, for this machine only")
+    kinds = simulate.add_subparsers(required=True, metavar="kind")
+    _add_receiver(kinds)
+    phone = kinds.add_parser(
         "phone", help="phones that report, repeat and hear back, and keep a ledger of it"
     )
     phone.add_argument("--url", required=True, help="http://127.0.0.1:8000")
@@ -32,6 +35,46 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "--proxy-faults", type=float, default=0.0, help="share of connections that are hurt, 0 to 1"
     )
     phone.set_defaults(run=_simulate_phones)
+
+
+def _add_receiver(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    receiver = kinds.add_parser(
+        "receiver", help="a platform that receives webhooks, well or badly, and keeps a ledger"
+    )
+    receiver.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0: any free one")
+    receiver.add_argument("--secret", required=True, metavar="whsec_…")
+    receiver.add_argument(
+        "--mode",
+        default="ok",
+        choices=("ok", "500", "slow", "hang", "big", "redirect", "reset", "lies"),
+    )
+    receiver.add_argument("--seconds", type=float, default=3600.0, help="stop then")
+    receiver.add_argument("--ledger", type=Path, metavar="FILE", help="for etong check")
+    receiver.set_defaults(run=_simulate_receiver)
+
+
+def _simulate_receiver(_: Settings, options: argparse.Namespace) -> int:
+    from app.simulation.ledger import LedgerFile  # noqa: PLC0415 - as below
+    from app.simulation.receiver import Heard, Receiver  # noqa: PLC0415 - as below
+
+    def tell(heard: Heard) -> None:
+        print(heard.webhook_id, heard.message["type"], heard.message["data"].get("number", ""))
+
+    async def receive(ledger: LedgerFile | None) -> int:
+        receiver = Receiver(options.mode, ledger, tell)
+        async with receiver.listening(options.port):
+            receiver.expect(options.secret)
+            print(f"ready http://127.0.0.1:{receiver.port}/", flush=True)
+            await asyncio.sleep(options.seconds)
+        return len(receiver.heard)
+
+    try:
+        with LedgerFile(options.ledger) if options.ledger else nullcontext() as ledger:
+            verified = asyncio.run(receive(ledger))
+    except KeyboardInterrupt:
+        return _DONE
+    print(f"{verified} messages verified / 已核验 {verified} 条")
+    return _DONE
 
 
 def _simulate_phones(settings: Settings, options: argparse.Namespace) -> int:

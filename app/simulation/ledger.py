@@ -32,6 +32,14 @@ class LedgerFile:
         facts = {name: item[name] for name in ("seq", "type", "incident_id")}
         self._write({"kind": "notice", "person": person, "terminal": terminal, **facts})
 
+    def delivery(self, webhook_id: str, message: Mapping[str, Any]) -> None:
+        """A platform verified this message."""
+        data = message["data"]
+        facts = {name: data.get(name) for name in ("incident_id", "sequence", "endpoint_id")}
+        self._write(
+            {"kind": "delivery", "webhook_id": webhook_id, "type": message["type"], **facts}
+        )
+
     def close(self) -> None:
         self._file.close()
 

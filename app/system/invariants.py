@@ -18,6 +18,7 @@ from app.incidents.status import FINAL, edges
 
 MOST = 50
 ROUTED_WITHIN = timedelta(seconds=60)
+SENT_WITHIN = timedelta(minutes=5)
 _BATCH = 500
 
 
@@ -76,6 +77,18 @@ async def inboxes_whole(session: AsyncSession, now: datetime) -> list[Violation]
     return await _ask(session, "V4", questions, {})
 
 
+async def delivered(session: AsyncSession, now: datetime) -> list[Violation]:
+    """V5: an ordered endpoint heard each incident in order; what is due is sent or being sent.
+
+    That a platform verified what was delivered is told by its ledger (`verified_by_platforms`).
+    """
+    questions = (
+        (_OUT_OF_ORDER, "an ordered endpoint was told a later event first"),
+        (_ATTEMPT_LOST, "an attempt has been under way beyond its lease"),
+    )
+    return await _ask(session, "V5", questions, {"late": now - SENT_WITHIN})
+
+
 async def history_legal(session: AsyncSession, now: datetime) -> list[Violation]:
     """V6: only moves of the table, one after the other, and the incident stands where they end."""
     del now  # holds at any time
@@ -120,6 +133,7 @@ CHECKS: tuple[Check, ...] = (
     files_named,
     owned,
     inboxes_whole,
+    delivered,
     history_legal,
     nothing_dead,
     chains_verify,
@@ -167,6 +181,16 @@ async def _histories(
         session.expunge_all()
 
 
+_OUT_OF_ORDER = text("""
+    SELECT later.id FROM webhook_endpoints e
+    JOIN deliveries later ON later.endpoint_id = e.id AND later.state = 'delivered'
+    JOIN deliveries earlier ON earlier.endpoint_id = e.id
+      AND earlier.subject_id = later.subject_id AND earlier.event_id < later.event_id
+    WHERE e.ordered AND earlier.tries = earlier.attempts AND later.tries = later.attempts
+      AND (earlier.state IN ('queued', 'sending') OR earlier.delivered_at > later.delivered_at)""")
+_ATTEMPT_LOST = text("""
+    SELECT d.id FROM deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint_id
+    WHERE d.state = 'sending' AND d.next_attempt_at < :late AND e.state = 'active'""")
 _HELD_TWICE = text("SELECT id FROM incidents GROUP BY id HAVING count(*) > 1")
 _ANNOUNCED_TWICE = text("""
     SELECT subject_id FROM domain_events WHERE name = 'incident.reported'

@@ -2,7 +2,8 @@
 
 One JSON object a line: `{"kind": "receipt", "id", "number", "files": {id: sha256}}` for every
 acknowledgement, `{"kind": "notice", "person", "terminal", "seq", "type", "incident_id"}` for every
-notice seen. The bytes in the store (V2) are read here too.
+notice seen, `{"kind": "delivery", "webhook_id", "type", "incident_id", "sequence"}` for every
+message a platform verified (V5). The bytes in the store (V2) are read here too.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from app.incidents.models import Incident, IncidentMedia
 from app.media.models import MediaFile
 from app.notifications.models import Notice
 from app.system.invariants import Violation
+from app.webhooks.models import Delivery
 
 _BATCH = 1_000
 
@@ -39,6 +41,8 @@ class Ledger:
     numbers: dict[UUID, set[str]] = field(default_factory=dict)
     digests: dict[UUID, str] = field(default_factory=dict)
     seen: dict[tuple[UUID, str], list[Seen]] = field(default_factory=dict)
+    verified: dict[UUID, str] = field(default_factory=dict)
+    """Types by webhook id."""
 
     @classmethod
     def read(cls, lines: Iterable[str | bytes]) -> "Ledger":
@@ -63,6 +67,8 @@ class Ledger:
             }:
                 seen = Seen(seq, str(type_), UUID(str(incident_id)))
                 self.seen.setdefault((UUID(str(person)), str(terminal)), []).append(seen)
+            case {"kind": "delivery", "webhook_id": webhook_id, "type": type_}:
+                self.verified[UUID(str(webhook_id))] = str(type_)
             case _:
                 raise ValueError(f"not a ledger's entry: {entry}")
 
@@ -126,6 +132,30 @@ async def seen_in_order(session: AsyncSession, ledger: Ledger) -> list[Violation
         if other:
             first = min(item.seq for item in other)
             wrong.append(Violation("V4", terminal, f"{len(other)} are others now, first {first}"))
+    return wrong
+
+
+async def verified_by_platforms(session: AsyncSession, ledger: Ledger) -> list[Violation]:
+    """V5: what a platform verified was sent to it, and what such an endpoint got, it verified."""
+    wrong: list[Violation] = []
+    held: dict[UUID, Delivery] = {}
+    for ids in _batches(list(ledger.verified)):
+        rows = await session.scalars(select(Delivery).where(Delivery.id.in_(ids)))
+        held |= {row.id: row for row in rows}
+    wrong += [
+        Violation("V5", str(id_), "a platform verified what was never sent")
+        for id_, type_ in ledger.verified.items()
+        if id_ not in held or held[id_].type != type_
+    ]
+    points = {row.endpoint_id for row in held.values()}
+    sent = await session.scalars(
+        select(Delivery.id).where(Delivery.endpoint_id.in_(points), Delivery.state == "delivered")
+    )
+    wrong += [
+        Violation("V5", str(id_), "delivered, but the platform has not got it")
+        for id_ in sent
+        if id_ not in ledger.verified
+    ]
     return wrong
 
 

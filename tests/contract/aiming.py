@@ -32,6 +32,8 @@ REAL_OF: dict[str, Json] = {
         "area_code": YONGHONG,
         "parent": LIUHU,
     },
+    "change_webhook_endpoint": {"url": "https://1.1.1.1/other", "area_codes": [LIUHU]},
+    "create_webhook_endpoint": {"url": "https://1.1.1.1/hook", "area_codes": [LIUHU]},
     "import_calendar": {"csv": "day,kind,name\n2026-05-01,holiday,劳动节\n"},
     "import_people_list": {"csv": "username,name,phone,roles,grids\n"},
     "issue_token": {"grant_type": "password", "username": AUDITOR, "password": PASSWORD},

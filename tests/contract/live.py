@@ -26,6 +26,8 @@ WORKER, DESK, ADMIN = "worker-yonghong", "desk-liuhu", "admin"
 SECURITY, AUDITOR, BYSTANDER = "security", "auditor", "worker-minxin"
 FARAWAY = "620802003"
 """A township in which none of the cast works: what happens to it hurts nobody's rights."""
+ENDPOINTS = 12
+"""Some are deleted on the way."""
 REPORTS = 8
 
 Ids = dict[str, str]
@@ -86,8 +88,13 @@ class Live:
             "platforms": [{"platform_id": each} for each in self._ids(ADMIN, "/v1/platforms")],
             "terminals": [{"terminal_id": "terminal-of-minxin"}],
             "units": [{"unit": each} for each in units],
+            "webhook-endpoints": [{"endpoint_id": self._endpoint()} for _ in range(ENDPOINTS)],
         }
         assert all(self.known.values()), self.known
+
+    def _endpoint(self) -> str:
+        endpoint = {"url": "https://1.1.1.1/hook", "area_codes": [LIUHU]}
+        return str(self._ask(ADMIN, "POST", "/v1/webhook-endpoints", json=endpoint)["id"])
 
     def _ids(self, username: str, path: str) -> list[str]:
         return [each["id"] for each in self._ask(username, "GET", path)["items"]]

@@ -48,6 +48,8 @@ ANY_OPERATION = {
 """Codes that need not stand with the operation."""
 NEVER_DONE = {
     "change_my_password": "the cast's password has to stay what it is",
+    "pause_webhook_endpoint": "it is active only after its platform has answered",
+    "resume_webhook_endpoint": "it is active only after its platform has answered",
     "reset_own_password": "the code is shown once, to a security officer",
 }
 """Operations that no generated request can carry out."""

@@ -49,7 +49,7 @@ def number_by_counting() -> None:
     )
 
 
-UNNUMBERED = ("ALTER TABLE notices DROP CONSTRAINT pk_notices",)
+UNNUMBERED = ("ALTER TABLE notices DROP CONSTRAINT pk_notices CASCADE",)
 
 
 def announce_after_the_commit() -> None:

@@ -36,6 +36,7 @@ SPECIAL = {
     "action-forbidden": "read the incident again and offer only `allowed_actions`",
     "attachment-immutable": "give the new picture an id of its own",
     "attachments-differ": "hash the named files again and send the report with a true manifest",
+    "callback-unauthenticated": "platforms only: sign the very bytes you send, and date them now",
     "digest-mismatch": "the bytes were damaged on the way: repeat unchanged",
     "idempotency-key-mismatch": "leave the header out: the report's id is the key",
     "idempotency-key-reused": "this id is taken by another content: give the new matter a new id",

@@ -7,7 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+from sqlalchemy import select
 
+from app.core.events import record
+from app.incidents.models import Incident
+from app.notifications.events import OutcomeUnseen
 from tests.district import PASSWORD, POLICE_LIUHU, District, new_incident
 from tests.guardrails.recording import Recorder, listen
 
@@ -38,6 +42,27 @@ class Story:
         await self._act()
         await self._hear_back()
         await self._report_in_one_post()
+        await self._leave_unseen()
+
+    async def _leave_unseen(self) -> None:
+        """What the reminders come to when nobody looks; the hours before it are not told."""
+        resources = self.district.resources
+        async with resources.sessions.begin() as session:
+            incident = await session.scalar(select(Incident).order_by(Incident.id).limit(1))
+            assert incident is not None
+            event = OutcomeUnseen(
+                incident_id=incident.id,
+                number=incident.number,
+                reporter_id=incident.reporter_id,
+                sealed=incident.sealed,
+                seq=1,
+                state=incident.state,
+                owner_unit_id=incident.owner_unit_id,
+                village_code=incident.village_code,
+                township_code=incident.township_code,
+            )
+            await record(session, event, at=resources.clock.now())
+        await self.district.drain()
 
     async def _sign_in(self) -> None:
         client = self.district.anonymous()

@@ -19,11 +19,13 @@ from tests.guardrails.test_routes import ANYBODY_SIGNED_IN, PUBLIC
 from tests.guardrails.world import ROLES, Foreign, World, opened_world
 
 KINDS = {
+    "endpoint_id": "endpoint",
     "attachment_id": "incident",
     "file_id": "file",
     "import_id": "import",
     "incident_id": "incident",
     "person_id": "person",
+    "platform": "platform",
     "platform_id": "platform",
     "session_id": "session",
     "terminal_id": "terminal",
@@ -85,6 +87,9 @@ NAMED_IN_BODY: dict[str, dict[str, Body]] = {
         ),
     },
     "register_platform": {"unit": lambda v, b: b | {"code": "one-more", "unit": _unit_of(v)}},
+    "create_webhook_endpoint": {
+        "area": lambda v, b: b | {"url": "https://1.1.1.1/", "area_codes": [v["area_code"]]},
+    },
     "report_incident": {
         "person": lambda v, b: b | {"category": "0201", "reported_for": v["person_id"]},
         "incident": lambda v, b: b | {"category": "0201", "id": v["incident_id"]},

@@ -15,6 +15,7 @@ PUBLIC = {
     "reset_own_password": "the one-time code is the permission",
     "download_file": "the signature in the link is the permission",
     "examine_file": "the signature in the link is the permission",
+    "receive_callback": "the platform's signature is the permission",
     "show_liveness": "asked by machines before anybody can sign in",
     "show_readiness": "asked by machines before anybody can sign in",
 }

@@ -16,6 +16,7 @@ from app.accounts.permissions import Role
 from app.areas.models import Area
 from app.core.db import new_id
 from app.incidents.models import IncidentMedia
+from app.webhooks.models import Endpoint
 from tests.conftest import NOON
 from tests.district import LIUHU, PASSWORD, YONGHONG, YONGHONG_GRID, District
 from tests.guardrails.story import PICTURE
@@ -138,8 +139,9 @@ class World:
                 platform, _ = await create_platform(
                     session, at=NOON, code=code, name=code, unit_id=unit.id, secret=SECRET
                 )
-            values = {"platform_id": str(platform.id)}
+            values = {"platform_id": str(platform.id), "platform": platform.code}
             self._add(self.everywhere, "platform", "outside", values, (str(platform.id),))
+            await self._subscribe(session)
             for unit in await session.scalars(select(Unit).where(Unit.area_code == XIJIAO)):
                 ids = {"unit": str(unit.id), "unit_id": str(unit.id)}
                 self._add(self.across, "unit", unit.code, ids, (str(unit.id),))
@@ -148,6 +150,27 @@ class World:
                 kept = self.across if username == "worker-minxin" else self.everywhere
                 ids = {"person_id": str(person.id)}
                 self._add(kept, "person", username, ids, (str(person.id), person.username))
+
+    async def _subscribe(self, session: AsyncSession) -> None:
+        """Endpoints of the districts next door; a platform has none of the township's either."""
+        for area, kept in (("620899100", self.everywhere), (XIJIAO, self.across)):
+            endpoint = Endpoint(
+                id=new_id(),
+                url=f"https://1.1.1.1/{area}",
+                description=MARK,
+                types=["*"],
+                area_codes=[area],
+                ordered=False,
+                state="active",
+                secret="sealed",
+                owner_area=area,
+                created_by=new_id(),
+                created_at=NOON,
+            )
+            session.add(endpoint)
+            ids = {"endpoint_id": str(endpoint.id)}
+            self._add(kept, "endpoint", f"of {area}", ids, (str(endpoint.id),))
+            self._add(kept, "area", area, {"area_code": area}, ())
 
     async def _client(self, username: str) -> httpx.AsyncClient:
         if username != "platform-liuhu":

@@ -167,8 +167,10 @@ async def test_parties_are_masked_and_sealed_at_rest(shared_district: District) 
     assert keys.unseal("party", kept.parties[0]["phone"]) == "13987654321"
     assert masked(kept.parties[0]).phone == "*4321"
     shown = await look(shared_district, WORKER, incident)
-    assert shown["raiser"] == {"role": None, "name": "李*", "phone": "*5678"}
-    assert shown["parties"] == [{"role": "一方", "name": "王*", "phone": "*4321"}]
+    told = {"role": None, "name": "李*", "phone": "*5678", "informed_at": None}
+    assert shown["raiser"] == told
+    party = {"role": "一方", "name": "王*", "phone": "*4321", "informed_at": None}
+    assert shown["parties"] == [party]
 
 
 @pytest.mark.parametrize("days", [-365, 0, 365])

@@ -38,6 +38,8 @@ class Comparison:
 
     title: str
     rounds: dict[str, list[Round]] = field(default_factory=dict)
+    notes: dict[str, float] = field(default_factory=dict)
+    """Further figures of the same run."""
 
     @property
     def product(self) -> str:
@@ -59,6 +61,7 @@ class Comparison:
             "ratios": {
                 name: round(self.ratio(name), 3) for name in self.rounds if name != self.product
             },
+            "notes": self.notes,
         }
 
     def as_markdown(self) -> str:
@@ -67,6 +70,7 @@ class Comparison:
         lines = [f"### {self.title}", "", _row([*head, "p50 ms", "p99 ms"])]
         lines.append(_row(["---"] * (len(head) + 2)))
         lines += [self._line(name, parts) for name in self.rounds]
+        lines += ["", *(f"- {name}: {value}" for name, value in self.notes.items())]
         return "\n".join(lines) + "\n"
 
     def _line(self, name: str, parts: list[str]) -> str:

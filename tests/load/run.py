@@ -25,6 +25,7 @@ from app.incidents.schemas import NewIncident
 from app.opening import opened
 from tests.load.bare import insert
 from tests.load.client import Load, Outcome, Request, send
+from tests.load.delivering import bare, neighbours, pumped, receivers
 from tests.load.machine import Machine, describe, with_children
 from tests.load.measuring import Comparison, Contender, Pids, compare
 from tests.load.presigned import puts
@@ -52,6 +53,7 @@ from tests.load.servers import (
 ROUNDS = 3
 BARE, TEXTS = 5000, 2000
 PUTS, FORMS, PHOTOS = 900, 300, 400
+SENDS = 4000
 _JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"
 
 
@@ -61,7 +63,7 @@ def main() -> None:
     with housed() as house:
         machine = describe(house.settings.database.url.get_secret_value(), house.home)
         _say(_described(machine))
-        parts = {"a": _texts, "b": _photos}
+        parts = {"a": _texts, "b": _photos, "e": _webhooks}
         found = [parts[part](house, options.scale) for part in options.parts or parts]
     for comparison in found:
         _say("\n" + comparison.as_markdown())
@@ -125,6 +127,31 @@ def _photos(house: House, scale: float) -> Comparison:
             ROUNDS,
             _say,
         )
+
+
+def _webhooks(house: House, scale: float) -> Comparison:
+    with receivers() as found:
+
+        def plain(count: int) -> Outcome:
+            return bare(found.healthy, count)
+
+        def pump(count: int) -> Outcome:
+            return pumped(house, found.healthy, count)
+
+        comparison = compare(
+            "(e) webhook attempts, 8 receivers, one pump",
+            [
+                Contender("sign and send only", int(SENDS * scale), plain, {}),
+                Contender("product", int(SENDS * scale), pump, {"database": _base(house)}),
+            ],
+            ROUNDS,
+            _say,
+        )
+        beside = neighbours(house, found, int(SENDS * scale))
+    for name, value in beside.items():
+        _say(f"  {name:<20} {value:8.1f}")
+    comparison.notes = {name: round(value, 1) for name, value in beside.items()}
+    return comparison
 
 
 def _load(servers: Served, requests: list[Request]) -> Load:
@@ -193,7 +220,7 @@ def _write(folder: Path, machine: Machine, found: list[Comparison]) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.load.run")
-    parser.add_argument("parts", nargs="*", choices=["a", "b"], help="default: both")
+    parser.add_argument("parts", nargs="*", choices=["a", "b", "e"], help="default: all")
     parser.add_argument("--scale", type=float, default=1.0, help="of the counts, to try it out")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     return parser.parse_args()

@@ -187,6 +187,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "PYTHONPATH": str(_ROOT),
         "ETONG_HOST": settings.host,
         "ETONG_PORT": "0",
+        "ETONG_WEBHOOKS__ALLOWED_NETWORKS": "127.0.0.0/8",
         "ETONG_SECRET_KEY": settings.secret_key.get_secret_value(),
         "ETONG_RATE_BURST": str(settings.rate_burst),
         "ETONG_RATE_PER_S": str(settings.rate_per_s),

@@ -4,12 +4,12 @@ Runs as `python -m tests.load.textbook` with the product's settings. It has the 
 and its very transaction, and neither limits, digests of the manifest, file checks nor logs.
 """
 
-import asyncio
 from hashlib import sha256
 from typing import Annotated, Any
 
 import boto3
 import uvicorn
+import uvloop
 from fastapi import FastAPI, Form, Header, UploadFile
 from fastapi.concurrency import run_in_threadpool
 
@@ -93,4 +93,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())  # as uvicorn itself would

@@ -70,15 +70,15 @@ SPINE = (
     guard(
         "p4-gap-is-told",
         "notifications/stream.py",
-        "gap = marks.oldest > self.after + 1 or self.after > marks.head",
-        "gap = self.after > marks.head",
+        '"gap": marks.oldest > after + 1 or after > marks.head,',
+        '"gap": after > marks.head,',
         "notifications/test_stream.py::test_p4_numbers_that_are_kept_no_more_are_a_gap",
     ),
     guard(
-        "p7-revoked-session-ends-the-stream",
+        "p7-stream-ends-with-its-token",
         "notifications/stream.py",
-        "if not await self._is_recognised():",
-        "if self.caller is None:",
+        "min(lifetime_ends, caller.expires_at)",
+        "lifetime_ends",
         "notifications/test_stream.py::test_p7_a_token_that_runs_out_ends_it",
     ),
     guard(

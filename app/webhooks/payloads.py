@@ -1,0 +1,121 @@
+"""What a platform is told: one shape for every event of an incident (pure, only ever added to).
+
+No media and no words of people; of a sealed matter ids and state, nothing else.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+import orjson
+from pydantic import StringConstraints
+
+from app.core.fields import Count, View
+
+PING = "webhook.ping"
+DISABLED = "endpoint.disabled"
+REFUSED = "callback.refused"
+INCIDENT_TYPES = (
+    "incident.reported",
+    "incident.step_opened",
+    "incident.state_changed",
+    "incident.attachment_stored",
+    "incident.commented",
+    "incident.rated",
+)
+TYPES = (*INCIDENT_TYPES, REFUSED, DISABLED, PING)
+
+Name = Annotated[str, StringConstraints(max_length=200)]
+Text = Annotated[str, StringConstraints(max_length=2000)]
+_OUTCOME = 2000
+
+
+class AreaFact(View):
+    code: Name
+    name: Name
+
+
+class UnitFact(View):
+    id: UUID
+    code: Name
+    name: Name
+
+
+class Links(View):
+    incident: Annotated[str, StringConstraints(max_length=2000)]
+
+
+class IncidentFacts(View):
+    """`sequence` counts an incident's events from 1: a receiver drops what is older than known."""
+
+    incident_id: UUID
+    number: Name
+    revision: Count
+    sequence: Count
+    state: Name
+    sealed: bool = False
+    category: Name | None = None
+    urgency: Name | None = None
+    area: AreaFact | None = None
+    unit: UnitFact | None = None
+    outcome: Text | None = None
+    action: Name | None = None
+    """The transition, for `incident.state_changed` and `incident.step_opened`."""
+    links: Links
+
+
+class IncidentMessage(View):
+    type: Literal[
+        "incident.reported",
+        "incident.step_opened",
+        "incident.state_changed",
+        "incident.attachment_stored",
+        "incident.commented",
+        "incident.rated",
+    ]
+    timestamp: datetime
+    data: IncidentFacts
+
+
+class EndpointFacts(View):
+    endpoint_id: UUID
+    reason: Name | None = None
+
+
+class EndpointMessage(View):
+    """`webhook.ping`: answer 2xx and the endpoint is active. `endpoint.disabled`: another one."""
+
+    type: Literal["webhook.ping", "endpoint.disabled"]
+    timestamp: datetime
+    data: EndpointFacts
+
+
+class RefusalFacts(View):
+    """Which of a platform's callbacks was refused, and why."""
+
+    platform: Name
+    webhook_id: Name
+    code: Name
+    incident_id: UUID | None = None
+
+
+class RefusalMessage(View):
+    type: Literal["callback.refused"]
+    timestamp: datetime
+    data: RefusalFacts
+
+
+def body_of(message: IncidentMessage | EndpointMessage | RefusalMessage) -> bytes:
+    """The bytes that are signed and sent: UTF-8 JSON, Chinese as it is written."""
+    return orjson.dumps(message.model_dump(mode="json"))
+
+
+def shortened(outcome: str | None) -> str | None:
+    return None if outcome is None else outcome[:_OUTCOME]
+
+
+def wants(types: Sequence[str], name: str) -> bool:
+    """`*` and `incident.*` are wildcards."""
+    family = name.partition(".")[0] + ".*"
+    return any(wanted in {"*", family, name} for wanted in types)
