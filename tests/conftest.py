@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from alembic import command
@@ -120,6 +121,10 @@ class NestedSessions(Sessions):
             expire_on_commit=False,
             join_transaction_mode="create_savepoint",
         )
+
+    async def rows(self, statement: Any, parameters: dict[str, Any]) -> Sequence[Any]:
+        async with self.begin() as session:
+            return (await session.execute(statement, parameters)).all()
 
 
 @pytest.fixture

@@ -10,12 +10,11 @@ import orjson
 import uuid_utils.compat
 from sqlalchemy import (
     BigInteger,
+    ClauseElement,
     ColumnElement,
     DateTime,
-    Executable,
     LargeBinary,
     MetaData,
-    Row,
     Text,
     Uuid,
     any_,
@@ -33,6 +32,7 @@ from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
 from app.core.errors import OutcomeUnknown
 from app.core.settings import DatabaseSettings
+from app.core.statements import Statements
 
 Json = dict[str, Any]
 
@@ -77,7 +77,7 @@ class Sessions:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self._make = async_sessionmaker(engine, expire_on_commit=False)
-        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._statements = Statements(engine)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:
@@ -98,25 +98,25 @@ class Sessions:
         async with self._make() as session:
             yield session
 
-    async def once(self, statement: Executable, parameters: Json) -> Any:  # noqa: ANN401 - a value of SQL
+    async def once(self, statement: ClauseElement, parameters: Json) -> Any:  # noqa: ANN401 - a value of SQL
         """The first value of one writing statement that is a transaction of its own.
 
         One round trip in place of three. Raises OutcomeUnknown where its answer never came.
         """
-        async with self._autocommit.connect() as connection:
-            try:
-                return await connection.scalar(statement, parameters)
-            except DBAPIError as lost:
-                if not lost.connection_invalidated:
-                    raise
-                raise OutcomeUnknown(headers={"Retry-After": "2"}) from lost
+        try:
+            found = await self.rows(statement, parameters)
+        except DBAPIError as lost:
+            if not lost.connection_invalidated:
+                raise
+            raise OutcomeUnknown(headers={"Retry-After": "2"}) from lost
+        return found[0][0] if found else None
 
-    async def rows(self, statement: Executable, parameters: Json) -> Sequence[Row[Any]]:
-        """The answer to one question, in one round trip in place of three."""
-        async with self._autocommit.connect() as connection:
-            return (await connection.execute(statement, parameters)).all()
+    async def rows(self, statement: ClauseElement, parameters: Json) -> Sequence[Any]:
+        """The answer to one question as named tuples, in one round trip in place of three."""
+        return await self._statements.rows(statement, parameters)
 
     async def close(self) -> None:
+        await self._statements.close()
         await self.engine.dispose()
 
 
