@@ -33,7 +33,7 @@ from app.incidents.models import (
 from app.media.models import MediaFile
 from app.notifications.models import Inbox, Notice, OpenStream, Reminder
 from app.routing.models import Decision, RoutingRule
-from app.webhooks.models import Attempt, Delivery, Endpoint
+from app.webhooks.models import Attempt, Callback, CallbackSecret, Delivery, Endpoint
 
 metadata = Model.metadata
 TABLES = (
@@ -43,6 +43,8 @@ TABLES = (
     Attempt,
     AuditEntry,
     CalendarDay,
+    Callback,
+    CallbackSecret,
     Category,
     CategoryCode,
     Decision,

@@ -13,14 +13,15 @@ from app.accounts.permissions import Permission
 from app.accounts.platforms import find_platform
 from app.accounts.scope import areas_below, roots_for
 from app.core.errors import (
+    ContentEncodingRefused,
     CursorInvalid,
     Forbidden,
     PayloadTooLarge,
     Unauthenticated,
-    ValidationFailed,
 )
 from app.core.fields import Code, schemas_of
 from app.core.http import Reading, TheResources, Transaction, problems
+from app.core.packing import demand_plain
 from app.core.paging import Page
 from app.webhooks.callback_messages import CallbackMessage
 from app.webhooks.callback_schemas import (
@@ -81,7 +82,7 @@ ThePlatform = Annotated[Platform, Depends(the_platform)]
 @router.post(
     "/callbacks/{platform}",
     status_code=202,
-    responses=problems(CallbackUnauthenticated, PayloadTooLarge, ValidationFailed),
+    responses=problems(CallbackUnauthenticated, ContentEncodingRefused, PayloadTooLarge),
     openapi_extra=_BODY,
 )
 async def receive_callback(
@@ -92,6 +93,8 @@ async def receive_callback(
     202: it is kept and will be applied; what became of it is read by its id. The same id again is
     answered with its state and never applied twice.
     """
+    # signed as it came: nothing is unpacked, and what is packed is told so before it is judged
+    demand_plain(request.headers.get("content-encoding"))
     # read to its end before the database is asked: a slow sender holds no connection
     body = await request.body()
     webhook_id, state = await receive(resources, platform, request.headers, body)

@@ -60,6 +60,7 @@ async def create(
         created_by=caller.id,
         created_at=now,
         failures=0,
+        revision=1,
     )
     session.add(endpoint)
     await session.flush()
@@ -81,6 +82,7 @@ async def change(
     moved = fields.get("url", endpoint.url) != endpoint.url
     for name, value in fields.items():
         setattr(endpoint, name, value)
+    endpoint.revision += 1
     if moved:
         _set(endpoint, "pending")
         await ping(session, endpoint, now)
@@ -193,6 +195,7 @@ async def _requeue(
 
 def _set(endpoint: Endpoint, state: Literal["pending", "active", "paused"]) -> None:
     endpoint.state = state
+    endpoint.revision += 1
     endpoint.disabled_reason = None
     endpoint.failures = 0
     endpoint.failing_since = endpoint.open_until = None

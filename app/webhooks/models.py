@@ -36,6 +36,8 @@ class Endpoint(Model):
     failing_since: Mapped[datetime | None]
     open_until: Mapped[datetime | None]
     """The breaker: nothing is sent before, then one delivery tries."""
+    revision: Mapped[int] = mapped_column(server_default=sql("1"))
+    """Grows with what people or platforms decide about it, not with every failed attempt."""
 
     __table_args__ = (
         CheckConstraint("state IN ('pending', 'active', 'paused', 'disabled')", name="state"),

@@ -2,7 +2,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, false, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.caller import Caller
@@ -20,12 +20,16 @@ def manageable(caller: Caller, areas: Collection[str]) -> ColumnElement[bool]:
 async def endpoint_by_id(
     session: AsyncSession, caller: Caller, areas: Collection[str], endpoint_id: UUID
 ) -> Endpoint | None:
-    """Its row locked."""
+    found: Endpoint | None = await session.scalar(_one(caller, areas, endpoint_id))
+    return found
+
+
+async def locked_endpoint(
+    session: AsyncSession, caller: Caller, areas: Collection[str], endpoint_id: UUID
+) -> Endpoint | None:
+    """As it stands once the pump has written down what it was in the middle of."""
     found: Endpoint | None = await session.scalar(
-        select(Endpoint)
-        .where(Endpoint.id == endpoint_id, manageable(caller, areas))
-        .with_for_update()
-        .execution_options(populate_existing=True)
+        _one(caller, areas, endpoint_id).with_for_update().execution_options(populate_existing=True)
     )
     return found
 
@@ -59,6 +63,10 @@ async def attempts_of(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID
     for row in rows:
         found.setdefault(row.delivery_id, []).append(row)
     return found
+
+
+def _one(caller: Caller, areas: Collection[str], endpoint_id: UUID) -> Select[Endpoint]:
+    return select(Endpoint).where(Endpoint.id == endpoint_id, manageable(caller, areas))
 
 
 def _before(created_at: str, delivery_id: str) -> ColumnElement[bool]:

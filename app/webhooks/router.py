@@ -10,19 +10,33 @@ from sqlalchemy import select
 from app.accounts.caller import Caller
 from app.accounts.dependencies import (
     IdentifiedRoute,
+    SeenRevision,
     TheAreaMap,
     ThePages,
+    etag,
     no_store,
     require,
 )
 from app.accounts.permissions import Permission
 from app.accounts.scope import areas_below, roots_for
-from app.core.errors import CursorInvalid, Forbidden, Unauthenticated
+from app.core.errors import (
+    CursorInvalid,
+    Forbidden,
+    RevisionRequired,
+    RevisionStale,
+    Unauthenticated,
+)
 from app.core.http import Reading, TheResources, Transaction, problems
 from app.core.paging import Page
 from app.webhooks import endpoints, errors
 from app.webhooks.models import Attempt, Delivery, Endpoint
-from app.webhooks.queries import attempts_of, deliveries_page, endpoint_by_id, manageable
+from app.webhooks.queries import (
+    attempts_of,
+    deliveries_page,
+    endpoint_by_id,
+    locked_endpoint,
+    manageable,
+)
 from app.webhooks.schemas import (
     AttemptView,
     ChangedEndpoint,
@@ -56,13 +70,35 @@ ManagedAreas = Annotated[frozenset[str], Depends(managed_areas)]
 async def the_endpoint(
     endpoint_id: UUID, session: Transaction, areas: ManagedAreas, caller: Manager
 ) -> Endpoint:
+    """Locked, to be changed."""
+    found = await locked_endpoint(session, caller, areas, endpoint_id)
+    if found is None:
+        raise errors.EndpointNotFound
+    return found
+
+
+async def the_read_endpoint(
+    endpoint_id: UUID, session: Reading, areas: ManagedAreas, caller: Manager
+) -> Endpoint:
     found = await endpoint_by_id(session, caller, areas, endpoint_id)
     if found is None:
         raise errors.EndpointNotFound
     return found
 
 
+async def new_address(command: NewEndpoint, resources: TheResources, _: Manager) -> None:
+    """Asks the name service: before the transaction begins, and of nobody who may not."""
+    await endpoints.check_address(resources, command.url)
+
+
+async def changed_address(command: ChangedEndpoint, resources: TheResources, _: Manager) -> None:
+    """The same of an endpoint that moves."""
+    if command.url is not None:
+        await endpoints.check_address(resources, command.url)
+
+
 TheEndpoint = Annotated[Endpoint, Depends(the_endpoint)]
+TheReadEndpoint = Annotated[Endpoint, Depends(the_read_endpoint)]
 
 
 @router.get("", responses=problems(Unauthenticated, Forbidden, CursorInvalid))
@@ -81,6 +117,7 @@ async def list_webhook_endpoints(
 @router.post(
     "",
     status_code=201,
+    dependencies=[Depends(new_address)],
     responses=problems(
         Unauthenticated, Forbidden, errors.EndpointAddressRefused, errors.EndpointAreaUnknown
     ),
@@ -94,35 +131,44 @@ async def create_webhook_endpoint(
 ) -> EndpointWithSecret:
     """The answer shows the secret this once. A signed `webhook.ping` follows; 2xx activates it."""
     endpoints.check_areas(command.area_codes, areas)
-    await endpoints.check_address(resources, command.url)
     owner_area = min(roots_for(caller, Permission.MANAGE_WEBHOOKS), key=len)
     endpoint, secret = await endpoints.create(session, resources, caller, command, owner_area)
     return _with_secret(endpoint, secret)
 
 
 @router.get("/{endpoint_id}", responses=problems(*_ONE))
-async def read_webhook_endpoint(endpoint: TheEndpoint) -> EndpointView:
-    return EndpointView.model_validate(endpoint)
+async def read_webhook_endpoint(endpoint: TheReadEndpoint, response: Response) -> EndpointView:
+    return _tagged(response, endpoint)
 
 
 @router.patch(
     "/{endpoint_id}",
-    responses=problems(*_ONE, errors.EndpointAddressRefused, errors.EndpointAreaUnknown),
+    dependencies=[Depends(changed_address)],
+    responses=problems(
+        *_ONE,
+        errors.EndpointAddressRefused,
+        errors.EndpointAreaUnknown,
+        RevisionRequired,
+        RevisionStale,
+    ),
 )
 async def change_webhook_endpoint(
     command: ChangedEndpoint,
+    revision: SeenRevision,
     endpoint: TheEndpoint,
+    response: Response,
     resources: TheResources,
     areas: ManagedAreas,
     session: Transaction,
     caller: Manager,
 ) -> EndpointView:
-    """A new address has to answer a ping before anything else is sent to it."""
+    """With the ETag you saw. A new address has to answer a ping before it is told anything."""
+    if endpoint.revision != revision:
+        current, tag = EndpointView.model_validate(endpoint), etag(endpoint.revision)
+        raise RevisionStale.over(current, tag, revision=endpoint.revision)
     endpoints.check_areas(command.area_codes or (), areas)
-    if command.url is not None:
-        await endpoints.check_address(resources, command.url)
     await endpoints.change(session, resources, caller, endpoint, command)
-    return EndpointView.model_validate(endpoint)
+    return _tagged(response, endpoint)
 
 
 @router.delete("/{endpoint_id}", status_code=204, responses=problems(*_ONE))
@@ -172,8 +218,8 @@ async def resume_webhook_endpoint(
 
 @router.get("/{endpoint_id}/deliveries", responses=problems(*_ONE, CursorInvalid))
 async def list_deliveries(
-    endpoint: TheEndpoint,
-    session: Transaction,
+    endpoint: TheReadEndpoint,
+    session: Reading,
     pages: ThePages,
     state: Annotated[DeliveryState | None, Query()] = None,
 ) -> Page[DeliveryView]:
@@ -197,6 +243,11 @@ async def replay_deliveries(
     """One delivery, all that failed since a time, or a span of time; each under its own id."""
     now = resources.clock.now()
     return Replayed(replayed=await endpoints.replay(session, caller, endpoint, command, now))
+
+
+def _tagged(response: Response, endpoint: Endpoint) -> EndpointView:
+    response.headers["ETag"] = etag(endpoint.revision)
+    return EndpointView.model_validate(endpoint)
 
 
 def _with_secret(endpoint: Endpoint, secret: str) -> EndpointWithSecret:

@@ -59,6 +59,8 @@ class EndpointView(View):
     failures: Count
     failing_since: datetime | None
     created_at: datetime
+    revision: Count
+    """Its ETag: grows with what is decided about the endpoint, not with every failed attempt."""
 
 
 class EndpointWithSecret(EndpointView):

@@ -118,6 +118,7 @@ async def _judge(session: AsyncSession, endpoint: Endpoint, item: Made, now: dat
         endpoint.failing_since = endpoint.open_until = None
         if item.delivery.type == PING and endpoint.state == "pending":
             endpoint.state = "active"
+            endpoint.revision += 1
         return
     if item.delivery.tries >= TRIES:
         log.error("delivery_dead", delivery_id=str(item.delivery.id), endpoint_id=str(endpoint.id))
@@ -143,6 +144,7 @@ async def _end_hopeless(
 async def disable(session: AsyncSession, endpoint: Endpoint, reason: str, now: datetime) -> None:
     """Nothing is sent any more until somebody resumes it; what comes in meanwhile waits."""
     endpoint.state, endpoint.disabled_reason = "disabled", reason
+    endpoint.revision += 1
     log.error("endpoint_disabled", endpoint_id=str(endpoint.id), why=reason)
     area = endpoint.area_codes[0]
     event = EndpointDisabled(endpoint_id=endpoint.id, area_code=area, why=reason)

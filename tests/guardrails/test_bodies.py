@@ -18,6 +18,7 @@ KEYED_BY_ITSELF = {
     "supplement_incident": "the supplement's own id is the key",
     "put_attachment": "the same bytes once more are welcome, other ones refused (M8)",
     "import_areas": "the same rows once more change nothing",
+    "receive_callback": "the message's signed webhook-id is the key (W16)",
     "change_my_password": "what is the password already needs no change",
     "reset_own_password": "what is the password already needs no change",
     "issue_token": "signing in twice is two sessions; refreshing takes the key itself",
@@ -33,7 +34,11 @@ async def visitors(server: DatabaseServer, district_template: str) -> AsyncItera
     server.drop(name)
 
 
-_LARGE = {"import_areas": "16 MiB plain; a megabyte unpacked would not hold a district"}
+_PLAIN = {
+    "import_areas": "16 MiB plain; a megabyte unpacked would not hold a district",
+    "receive_callback": "the signature is over the bytes that came (W16)",
+}
+"""JSON that is not read in gzip, and why."""
 
 
 def _unsafe(api: Api) -> list[Operation]:
@@ -77,7 +82,7 @@ async def test_m15_gzip_is_read_on_json_and_refused_on_everything_else(
             told = await _refusal(visitors, operation, kind, "gzip", gzip.compress(b"[]"))
             wanted = (
                 (422, "validation-failed", "")
-                if kind == "application/json" and operation.name not in _LARGE
+                if kind == "application/json" and operation.name not in _PLAIN
                 else (415, "content-encoding-refused", "identity")
             )
             if told != wanted:
@@ -88,7 +93,7 @@ async def test_m15_gzip_is_read_on_json_and_refused_on_everything_else(
 async def test_m15_damaged_gzip_is_told_as_such_everywhere(visitors: Visitors, api: Api) -> None:
     wrong = []
     for operation in _unsafe(api):
-        if set(api.bodies(operation)) == {"application/json"}:
+        if set(api.bodies(operation)) == {"application/json"} and operation.name not in _PLAIN:
             told = await _refusal(visitors, operation, "application/json", "gzip", b"{}")
             if told[:2] != (400, "malformed-encoding"):
                 wrong.append((operation.name, told))

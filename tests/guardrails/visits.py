@@ -10,9 +10,10 @@ import httpx
 
 from app.accounts.permissions import ROLE_PERMISSIONS, Permission, Role
 from tests.conftest import NOON
-from tests.district import YONGHONG, District
+from tests.district import LIUHU, YONGHONG, District
 from tests.guardrails.api import SAMPLES, Api, Operation
 from tests.guardrails.story import FIRST, Story
+from tests.webhooks.calling import Calling
 
 CAST = {
     "worker-yonghong": Role.GRID_WORKER,
@@ -60,6 +61,9 @@ class Visitors:
         begun = (await admin.post("/v1/areas/import", json={"csv": "code,name\n"})).json()
         people = (await self.clients["security"].get("/v1/people?q=police")).json()["items"]
         (shown, *_) = (await worker.get(f"/v1/incidents/{FIRST}")).json()["attachments"]
+        calling = await Calling.of(self.district)
+        for _ in range(2):
+            called = await calling.send({"type": "incident.comment", "number": "0"})
         link = urlsplit(shown["url"])
         *_, file_id, variant = link.path.split("/")
         self._values = {
@@ -70,10 +74,20 @@ class Visitors:
             "person_id": people[0]["id"],
             "file_id": file_id,
             "variant": variant,
+            "endpoint_id": await self._endpoint(admin),
+            "platform": calling.code,
+            "webhook_id": called,
             **dict(parse_qsl(link.query)),
         }
         self._open = (await self.district.report())["id"]
         self._codes = {"areas": YONGHONG, "categories": "0201"}
+
+    async def _endpoint(self, admin: httpx.AsyncClient) -> str:
+        """With two deliveries."""
+        wanted = {"url": "https://1.1.1.1/hook", "area_codes": [LIUHU]}
+        made = (await admin.post("/v1/webhook-endpoints", json=wanted)).json()
+        (await admin.post(f"/v1/webhook-endpoints/{made['id']}/test")).raise_for_status()
+        return str(made["id"])
 
     def path(self, operation: Operation) -> str:
         values = {"code": self._codes.get(operation.path.split("/")[2], ""), **self._values}
