@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 # Modules are compiled when they are first imported, which is faster than compiling all of them;
 # where that is switched off every start would pay for it.
 export PYTHONDONTWRITEBYTECODE :=
+WORKERS ?= auto
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 REFUSE_PYTHON := Python 3.11 or newer is needed, name one with: make PYTHON=python3.12 / \
 	需要 Python 3.11 或更高版本，可用 make PYTHON=python3.12 指定
@@ -38,9 +39,10 @@ run: $(INSTALLED)
 demo: $(INSTALLED)
 	@exec $(BIN)/etong demo $(FILES)
 
-# make test TESTS=tests/media
+# make test TESTS=tests/media: a worker a core, each with a database server of its own; a file stays
+# with one worker, since what is slow to make is shared within a file
 test: $(INSTALLED_DEV)
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(TESTS)
 
 # make sabotage GUARDS="--ten" or names of tests/sabotage
 sabotage: $(INSTALLED_DEV)
