@@ -40,9 +40,9 @@ PLATFORMS = (
         "webhooks/test_sending.py::test_w12_a_private_address_is_not_called",
     ),
     guard(
-        "w12-what-nat64-wraps-is-unwrapped",
+        "w12-what-6to4-wraps-is-unwrapped",
         "webhooks/addresses.py",
-        "    if address in _NAT64:\n",
+        "    if address in _SIX_TO_FOUR:\n",
         "    if not address:\n",
         "webhooks/test_addresses.py::test_w12_an_address_of_our_own_or_of_nobody_is_refused",
         "webhooks/test_addresses.py::test_w13_metadata_and_link_local_never",
