@@ -30,6 +30,7 @@ from app.opening import opened
 from app.schema import migrate
 from app.serving import run_fast, serve
 from app.simulation.commands import add_command as add_simulate
+from app.webhook_commands import add_command as add_webhooks
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     showing.set_defaults(run=_demo)
     add_check(commands)
     add_simulate(commands)
+    add_webhooks(commands)
     return parser
 
 

@@ -33,7 +33,14 @@ from app.incidents.models import (
 from app.media.models import MediaFile
 from app.notifications.models import Inbox, Notice, OpenStream, Reminder
 from app.routing.models import Decision, RoutingRule
-from app.webhooks.models import Attempt, Callback, CallbackSecret, Delivery, Endpoint
+from app.webhooks.models import (
+    Attempt,
+    Callback,
+    CallbackAdapter,
+    CallbackSecret,
+    Delivery,
+    Endpoint,
+)
 
 metadata = Model.metadata
 TABLES = (
@@ -44,6 +51,7 @@ TABLES = (
     AuditEntry,
     CalendarDay,
     Callback,
+    CallbackAdapter,
     CallbackSecret,
     Category,
     CategoryCode,

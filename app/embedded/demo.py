@@ -6,7 +6,7 @@ from pathlib import Path
 from app.embedded.story import Story
 from app.embedded.story_cast import Player, Refused
 from app.embedded.story_evidence import chosen_evidence, made_evidence
-from app.embedded.story_platform import Platform
+from app.embedded.story_platform import Caller, Platform
 from app.embedded.story_stream import InboxStream
 from app.embedded.story_telling import tell, tell_end, tell_failure
 
@@ -31,7 +31,8 @@ async def demo(url: str, password: str, files: Sequence[Path]) -> int:
             place = await _place(worker)
             evidence = chosen_evidence(files) if files else made_evidence(*place)
             story = Story(worker, stream, place, evidence)
-            await _walk(story, village, township, police)
+            calling = await Caller.registered(admin, POLICE)
+            await _walk(story, village, township, police, calling)
             await platform.check_heard(story.id, "closed")
     except Refused as refusal:
         tell_failure(str(refusal))
@@ -40,7 +41,9 @@ async def demo(url: str, password: str, files: Sequence[Path]) -> int:
     return 0
 
 
-async def _walk(story: Story, village: Player, township: Player, police: Player) -> None:
+async def _walk(
+    story: Story, village: Player, township: Player, police: Player, calling: Caller
+) -> None:
     await story.report("楼道堆放杂物，堵塞消防通道")
     await story.see(village, VILLAGE)
     await story.act(village, "escalate", "submitted", reason="需要派出所协助")
@@ -48,6 +51,7 @@ async def _walk(story: Story, village: Player, township: Player, police: Player)
     await story.act(township, "dispatch", "dispatched", to_unit=POLICE)
     await story.act(police, "sign", "in_progress")
     await story.act(police, "progress", "in_progress", text="已到现场，正在联系业主清理")
+    await story.hear_platform(calling, "业主已到场，两小时内清完")
     await story.act(police, "complete", "handled", outcome="杂物已清，通道畅通")
     await story.act(township, "verify_pass", "closed")
     await story.rate(5)

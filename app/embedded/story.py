@@ -11,6 +11,7 @@ from typing import Any
 from app.core.db import new_id
 from app.embedded.story_cast import Answer, Player, Refused
 from app.embedded.story_evidence import Evidence
+from app.embedded.story_platform import Caller
 from app.embedded.story_stream import InboxStream, check_numbers
 from app.embedded.story_telling import tell
 
@@ -93,6 +94,13 @@ class Story:
         self._notices += 1
         notice = await self._stream.wait_for(self.id, self._notices)
         _demand(notice["state"] == state, f"{action}: notice says {notice['state']}, not {state}")
+
+    async def hear_platform(self, calling: Caller, text: str) -> None:
+        """The same as `act`, done by a platform of the unit that has the matter."""
+        await calling.call(self.id, 1, action="progress", text=text, actor="演示平台值班员")
+        self._notices += 1
+        notice = await self._stream.wait_for(self.id, self._notices)
+        _demand(text in notice["body"], f"callback: the notice says {notice['body']}")
 
     async def rate(self, score: int) -> None:
         await self._move(self._worker, "rate", "closed", {"score": score})

@@ -1,15 +1,22 @@
-"""The township's platform in the story: it subscribes, is told, and verifies what it is told."""
+"""The platforms in the story: the township's is told and verifies; the police post's calls back."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+import orjson
+
+from app.core.db import new_id
 from app.embedded.story_cast import Player, Refused
 from app.embedded.story_telling import tell
 from app.simulation.receiver import Heard, Receiver
+from app.webhooks.signing import signed_headers
 
+CALLING = "demo-platform"
 _SECONDS = 15.0
+_LOOK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +73,56 @@ class Platform:
 def _tell(heard: Heard) -> None:
     data = heard.message["data"]
     tell(f"    webhook │ {heard.message['type']} {data.get('number', '')} {data.get('state', '')}")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A platform of the story's own, so that nobody else's secret changes."""
+
+    admin: Player
+    secret: str
+
+    @classmethod
+    async def registered(cls, admin: Player, unit: str) -> "Caller":
+        """Made by the first story a server hears; it acts in this unit."""
+        platform_id = await _registered(admin, unit)
+        path = f"/v1/platforms/{platform_id}/rotate-callback-secret"
+        made = (await admin.send("POST", path)).json()
+        return cls(admin, made["secret"])
+
+    async def call(self, incident_id: str, sequence: int, **data: str) -> None:
+        """A signed callback, and what became of it. Raises Refused where it was not applied."""
+        webhook_id = f"msg_{new_id()}"
+        facts = {"incident_id": incident_id, "sequence": sequence, **data}
+        body = orjson.dumps({"type": "incident.transition", "data": facts})
+        headers = signed_headers([self.secret], webhook_id, datetime.now(UTC), body)
+        headers["Content-Type"] = "application/json"
+        path = f"/v1/callbacks/{CALLING}"
+        answer = await self.admin.send("POST", path, content=body, headers=headers)
+        tell(f"    callback │ {data['action']} {webhook_id} → {answer.status_code}")
+        became = await self._became(f"{path}/{webhook_id}")
+        if became != "applied":
+            raise Refused(f"回调 callback {data['action']}: {became}")
+        tell(f"平台回调 signed callback  {CALLING}：{data['action']} → {became}")
+
+    async def _became(self, path: str) -> str:
+        for _ in range(int(_SECONDS / _LOOK_S)):
+            told = await self.admin.read(path)
+            if told["state"] != "due":
+                return f"{told['state']}" + (f" ({told['code']})" if told["code"] else "")
+            await asyncio.sleep(_LOOK_S)
+        return "due"
+
+
+async def _registered(admin: Player, unit: str) -> str:
+    cursor: dict[str, str | int] = {"limit": 200}
+    while True:
+        page = await admin.read("/v1/platforms", **cursor)
+        for item in page["items"]:
+            if item["code"] == CALLING:
+                return str(item["id"])
+        if page["next"] is None:
+            break
+        cursor["cursor"] = page["next"]
+    wanted = {"code": CALLING, "name": "演示平台", "unit": unit}
+    return str((await admin.send("POST", "/v1/platforms", json=wanted)).json()["id"])

@@ -19,12 +19,19 @@ _WEBHOOKS = text("""
     SELECT min(d.next_attempt_at) FROM webhook_endpoints e JOIN deliveries d ON d.endpoint_id = e.id
     WHERE e.state = 'active' AND d.state IN ('queued', 'sending')""")
 
+_DEAD = text("SELECT count(*) FROM deliveries WHERE state = 'dead'")
+_DISABLED = text("SELECT count(*) FROM webhook_endpoints WHERE state = 'disabled'")
+
 _AGES = (
     ("unrouted_oldest_seconds", "Oldest report without a unit", _UNROUTED),
     ("outbox_oldest_seconds", "Oldest event without its reactions", _OUTBOX),
     ("media_pending_oldest_seconds", "Oldest report with files still expected", _MEDIA),
     ("webhook_oldest_due_seconds", "Oldest delivery that should have been tried", _WEBHOOKS),
     ("unseen_urgent_oldest_seconds", "Oldest notice of an urgent matter nobody has seen", _UNSEEN),
+)
+_COUNTS = (
+    ("webhook_dead_deliveries", "Deliveries given up, to be replayed by somebody", _DEAD),
+    ("webhook_disabled_endpoints", "Endpoints that are called no more", _DISABLED),
 )
 
 
@@ -33,6 +40,8 @@ def register_ages(resources: Resources) -> None:
     metrics = resources.the(Metrics)
     for name, description, question in _AGES:
         metrics.age(name, description, _Age(question))
+    for name, description, question in _COUNTS:
+        metrics.age(name, description, _Count(question))
 
 
 class _Age:
@@ -48,3 +57,14 @@ class _Age:
             return 0.0
         age: float = (resources.clock.now() - oldest).total_seconds()
         return max(0.0, age)
+
+
+class _Count:
+    """Of what should not be there at all."""
+
+    def __init__(self, question: TextClause) -> None:
+        self._question = question
+
+    async def __call__(self, resources: Resources) -> float:
+        async with resources.sessions.read() as session:
+            return float(await session.scalar(self._question) or 0)

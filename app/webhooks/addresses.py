@@ -25,6 +25,7 @@ _NEVER: tuple[Network, ...] = (
 """Link-local and the clouds' metadata services: not even an operator allows them."""
 _NOT_PUBLIC: tuple[Network, ...] = (IPv4Network("100.64.0.0/10"), IPv4Network("192.0.0.0/24"))
 _LONGEST_URL = 2000
+_LOOK_UP_S = 5.0
 
 
 class AddressRefused(Exception):  # noqa: N818 - names the fact
@@ -115,10 +116,11 @@ async def _resolved(target: Target) -> list[Address]:
     except ValueError:
         pass  # a name
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            target.host, target.port, type=socket.SOCK_STREAM
-        )
-    except (OSError, UnicodeError) as unknown:
+        async with asyncio.timeout(_LOOK_UP_S):
+            found = await asyncio.get_running_loop().getaddrinfo(
+                target.host, target.port, type=socket.SOCK_STREAM
+            )
+    except (OSError, UnicodeError) as unknown:  # a look-up that takes too long is an OSError too
         raise AddressRefused("unknown-host") from unknown
     addresses = [ip_address(str(item[4][0]).partition("%")[0]) for item in found]
     if not addresses:

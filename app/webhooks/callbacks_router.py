@@ -3,10 +3,16 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.accounts.caller import Caller
-from app.accounts.dependencies import IdentifiedRoute, TheAreaMap, ThePages, require
+from app.accounts.dependencies import (
+    IdentifiedRoute,
+    TheAreaMap,
+    ThePages,
+    address_of,
+    require,
+)
 from app.accounts.errors import PlatformNotFound
 from app.accounts.models import Platform
 from app.accounts.permissions import Permission
@@ -23,15 +29,24 @@ from app.core.fields import Code, schemas_of
 from app.core.http import Reading, TheResources, Transaction, problems
 from app.core.packing import demand_plain
 from app.core.paging import Page
+from app.webhooks import adapters
 from app.webhooks.callback_messages import CallbackMessage
 from app.webhooks.callback_schemas import (
+    AdapterView,
     CallbackReceipt,
     CallbackSecretView,
     CallbackState,
     CallbackView,
+    NewAdapter,
     WebhookId,
 )
-from app.webhooks.callbacks import callbacks_page, readable_platform, receive, rotate_secret
+from app.webhooks.callbacks import (
+    Called,
+    callbacks_page,
+    readable_platform,
+    receive,
+    rotate_secret,
+)
 from app.webhooks.errors import CallbackNotFound, CallbackUnauthenticated
 from app.webhooks.models import Callback
 
@@ -90,6 +105,8 @@ async def receive_callback(
 ) -> CallbackReceipt:
     """A signed message of a platform (Standard Webhooks 1.0.0), at most 256 KiB.
 
+    One that cannot sign shows its token, time and a nonce in the headers agreed on with it.
+
     202: it is kept and will be applied; what became of it is read by its id. The same id again is
     answered with its state and never applied twice.
     """
@@ -97,7 +114,8 @@ async def receive_callback(
     demand_plain(request.headers.get("content-encoding"))
     # read to its end before the database is asked: a slow sender holds no connection
     body = await request.body()
-    webhook_id, state = await receive(resources, platform, request.headers, body)
+    called = Called(request.headers, body, address_of(request))
+    webhook_id, state = await receive(resources, platform, called)
     return CallbackReceipt.model_validate({"webhook_id": webhook_id, "state": state})
 
 
@@ -150,3 +168,47 @@ async def rotate_callback_secret(
     now = resources.clock.now()
     secret = await rotate_secret(session, resources.keys, platform.id, caller.id, now)
     return CallbackSecretView(platform_id=platform.id, secret=secret)
+
+
+@router.post(
+    "/platforms/{platform_id}/callback-adapter",
+    status_code=201,
+    responses=problems(Unauthenticated, Forbidden, PlatformNotFound),
+)
+async def open_callback_adapter(
+    platform_id: UUID,
+    command: NewAdapter,
+    resources: TheResources,
+    areas: TheAreaMap,
+    session: Transaction,
+    caller: Manager,
+) -> AdapterView:
+    """For a platform that cannot sign: a token it shows from its own network, with time and nonce.
+
+    Weaker than a signature, so there is none until it is opened here; opened again, it replaces
+    the one before.
+    """
+    reach = areas_below(areas, roots_for(caller, Permission.MANAGE_PLATFORMS))
+    platform = await find_platform(session, reach, platform_id)
+    now = resources.clock.now()
+    token = await adapters.open_for(session, platform.id, command, caller.id, now)
+    return AdapterView(platform_id=platform.id, token=token, **command.model_dump())
+
+
+@router.delete(
+    "/platforms/{platform_id}/callback-adapter",
+    status_code=204,
+    responses=problems(Unauthenticated, Forbidden, PlatformNotFound),
+)
+async def close_callback_adapter(
+    platform_id: UUID,
+    resources: TheResources,
+    areas: TheAreaMap,
+    session: Transaction,
+    caller: Manager,
+) -> Response:
+    """From now on only signed callbacks are believed."""
+    reach = areas_below(areas, roots_for(caller, Permission.MANAGE_PLATFORMS))
+    platform = await find_platform(session, reach, platform_id)
+    await adapters.close_for(session, platform.id, caller.id, resources.clock.now())
+    return Response(status_code=204)

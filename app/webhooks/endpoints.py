@@ -1,8 +1,12 @@
-"""Endpoints: made, changed, pinged, paused, resumed; their deliveries sent again."""
+"""Endpoints: made, changed, pinged, paused, resumed; their deliveries sent again.
+
+`actor_id` None: an operator at the machine itself.
+"""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, CursorResult, and_, or_, update
 from sqlalchemy import delete as delete_rows
@@ -65,14 +69,14 @@ async def create(
     session.add(endpoint)
     await session.flush()
     await ping(session, endpoint, now)
-    await _note(session, caller, endpoint, "created", now, url=new.url)
+    await _note(session, caller.id, endpoint, "created", now, url=new.url)
     return endpoint, secret
 
 
 async def change(
     session: AsyncSession,
     resources: Resources,
-    caller: Caller,
+    actor_id: UUID | None,
     endpoint: Endpoint,
     changed: ChangedEndpoint,
 ) -> None:
@@ -87,17 +91,17 @@ async def change(
         _set(endpoint, "pending")
         await ping(session, endpoint, now)
     await session.flush()
-    await _note(session, caller, endpoint, "changed", now, fields=sorted(fields))
+    await _note(session, actor_id, endpoint, "changed", now, fields=sorted(fields))
 
 
 async def rotate(
-    session: AsyncSession, resources: Resources, caller: Caller, endpoint: Endpoint
+    session: AsyncSession, resources: Resources, actor_id: UUID | None, endpoint: Endpoint
 ) -> str:
     """The new secret, shown this once; for a day both sign."""
     now = resources.clock.now()
     secret = sealing.rotated(endpoint, resources.keys, now)
     await session.flush()
-    await _note(session, caller, endpoint, "secret_rotated", now)
+    await _note(session, actor_id, endpoint, "secret_rotated", now)
     return secret
 
 
@@ -120,43 +124,57 @@ async def ping(session: AsyncSession, endpoint: Endpoint, now: datetime) -> Deli
     return delivery
 
 
-async def pause(session: AsyncSession, caller: Caller, endpoint: Endpoint, now: datetime) -> None:
+async def pause(
+    session: AsyncSession, actor_id: UUID | None, endpoint: Endpoint, now: datetime
+) -> None:
     """Deliveries wait. Raises EndpointNotActive."""
     if endpoint.state not in {"active", "paused"}:
         raise EndpointNotActive(state=endpoint.state)
     _set(endpoint, "paused")
     await session.flush()
-    await _note(session, caller, endpoint, "paused", now)
+    await _note(session, actor_id, endpoint, "paused", now)
 
 
-async def resume(session: AsyncSession, caller: Caller, endpoint: Endpoint, now: datetime) -> None:
+async def resume(
+    session: AsyncSession, actor_id: UUID | None, endpoint: Endpoint, now: datetime
+) -> None:
     """What waited is due now, also after it was disabled. Raises EndpointNotActive."""
     if endpoint.state == "pending":
         raise EndpointNotActive(state=endpoint.state)
     _set(endpoint, "active")
     await session.flush()
     await _requeue(session, endpoint, now, Delivery.state == "queued")
-    await _note(session, caller, endpoint, "resumed", now)
+    await _note(session, actor_id, endpoint, "resumed", now)
 
 
 async def replay(
-    session: AsyncSession, caller: Caller, endpoint: Endpoint, wanted: ReplayCommand, now: datetime
+    session: AsyncSession,
+    actor_id: UUID | None,
+    endpoint: Endpoint,
+    wanted: ReplayCommand,
+    now: datetime,
 ) -> int:
     """Send again under the same ids, from the foot of the ladder. Returns how many.
 
+    What is being sent this moment is not sent twice.
+
     Raises DeliveryNotFound where one is named that this endpoint has not got.
     """
+    if wanted.delivery_id is not None:
+        named = await session.get(Delivery, wanted.delivery_id)
+        if named is None or named.endpoint_id != endpoint.id:
+            raise DeliveryNotFound
     replayed = await _requeue(session, endpoint, now, _chosen(wanted), Delivery.state != "sending")
-    if wanted.delivery_id is not None and not replayed:
-        raise DeliveryNotFound
-    await _note(session, caller, endpoint, "replayed", now, deliveries=replayed)
+    await _note(session, actor_id, endpoint, "replayed", now, deliveries=replayed)
     return replayed
 
 
-async def delete(session: AsyncSession, caller: Caller, endpoint: Endpoint, now: datetime) -> None:
+async def delete(
+    session: AsyncSession, actor_id: UUID | None, endpoint: Endpoint, now: datetime
+) -> None:
     await session.delete(endpoint)
     await session.flush()
-    await _note(session, caller, endpoint, "deleted", now, url=endpoint.url)
+    await _note(session, actor_id, endpoint, "deleted", now, url=endpoint.url)
 
 
 async def prune_deliveries(session: AsyncSession, now: datetime) -> None:
@@ -203,7 +221,7 @@ def _set(endpoint: Endpoint, state: Literal["pending", "active", "paused"]) -> N
 
 async def _note(
     session: AsyncSession,
-    caller: Caller,
+    actor_id: UUID | None,
     endpoint: Endpoint,
     what: str,
     now: datetime,
@@ -212,7 +230,7 @@ async def _note(
     await audit.note(
         session,
         at=now,
-        actor_id=caller.id,
+        actor_id=actor_id,
         action=f"webhook_endpoint.{what}",
         target=("webhook_endpoint", endpoint.id),
         **facts,

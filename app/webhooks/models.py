@@ -31,6 +31,8 @@ class Endpoint(Model):
     """The area of the unit for which it was made: who sees and manages it."""
     created_by: Mapped[UUID]
     created_at: Mapped[datetime]
+    activated_at: Mapped[datetime | None]
+    """When it first answered a ping: from then on events are queued for it, whatever its state."""
     failures: Mapped[int] = mapped_column(server_default=sql("0"))
     """Failed attempts in a row."""
     failing_since: Mapped[datetime | None]
@@ -118,6 +120,26 @@ class CallbackSecret(Model):
     secret: Mapped[str]
     former_secret: Mapped[str | None]
     former_until: Mapped[datetime | None]
+    changed_at: Mapped[datetime]
+
+
+class CallbackAdapter(Model):
+    """How a platform that cannot sign is believed: a token, where it calls from, when, once (W17).
+
+    There is none unless an administrator has made it.
+    """
+
+    __tablename__ = "callback_adapters"
+
+    platform_id: Mapped[UUID] = mapped_column(
+        ForeignKey("platforms.id", ondelete="CASCADE"), primary_key=True
+    )
+    token_digest: Mapped[bytes] = mapped_column(LargeBinary)
+    networks: Mapped[list[Any]] = mapped_column(JSONB)
+    """CIDR, of the addresses it calls from."""
+    token_header: Mapped[str]
+    timestamp_header: Mapped[str]
+    nonce_header: Mapped[str]
     changed_at: Mapped[datetime]
 
 

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Row, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.models import Unit
@@ -34,8 +34,12 @@ from app.webhooks.payloads import (
 async def queue_deliveries(
     session: AsyncSession, events: Sequence[Recorded[Any]], tick: Tick
 ) -> None:
-    """One delivery for each event and endpoint that wants it now; a second run adds none."""
-    endpoints = (await session.scalars(select(Endpoint).where(Endpoint.state != "pending"))).all()
+    """One delivery for each event and endpoint that wants it now; a second run adds none.
+
+    One that moves to a new address misses nothing while it waits for that one's first answer.
+    """
+    known = or_(Endpoint.state != "pending", Endpoint.activated_at.is_not(None))
+    endpoints = (await session.scalars(select(Endpoint).where(known))).all()
     if not endpoints:
         return
     areas = await current_map(tick.resources)

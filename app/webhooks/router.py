@@ -167,7 +167,7 @@ async def change_webhook_endpoint(
         current, tag = EndpointView.model_validate(endpoint), etag(endpoint.revision)
         raise RevisionStale.over(current, tag, revision=endpoint.revision)
     endpoints.check_areas(command.area_codes or (), areas)
-    await endpoints.change(session, resources, caller, endpoint, command)
+    await endpoints.change(session, resources, caller.id, endpoint, command)
     return _tagged(response, endpoint)
 
 
@@ -176,7 +176,7 @@ async def delete_webhook_endpoint(
     endpoint: TheEndpoint, resources: TheResources, session: Transaction, caller: Manager
 ) -> Response:
     """With its deliveries."""
-    await endpoints.delete(session, caller, endpoint, resources.clock.now())
+    await endpoints.delete(session, caller.id, endpoint, resources.clock.now())
     return Response(status_code=204)
 
 
@@ -185,7 +185,7 @@ async def rotate_webhook_secret(
     endpoint: TheEndpoint, resources: TheResources, session: Transaction, caller: Manager
 ) -> EndpointWithSecret:
     """The answer shows the new secret this once; for 24 hours both sign every message."""
-    secret = await endpoints.rotate(session, resources, caller, endpoint)
+    secret = await endpoints.rotate(session, resources, caller.id, endpoint)
     return _with_secret(endpoint, secret)
 
 
@@ -203,7 +203,7 @@ async def pause_webhook_endpoint(
     endpoint: TheEndpoint, resources: TheResources, session: Transaction, caller: Manager
 ) -> EndpointView:
     """Deliveries wait until it is resumed."""
-    await endpoints.pause(session, caller, endpoint, resources.clock.now())
+    await endpoints.pause(session, caller.id, endpoint, resources.clock.now())
     return EndpointView.model_validate(endpoint)
 
 
@@ -212,7 +212,7 @@ async def resume_webhook_endpoint(
     endpoint: TheEndpoint, resources: TheResources, session: Transaction, caller: Manager
 ) -> EndpointView:
     """Paused or disabled: everything that waited is due now."""
-    await endpoints.resume(session, caller, endpoint, resources.clock.now())
+    await endpoints.resume(session, caller.id, endpoint, resources.clock.now())
     return EndpointView.model_validate(endpoint)
 
 
@@ -242,7 +242,7 @@ async def replay_deliveries(
 ) -> Replayed:
     """One delivery, all that failed since a time, or a span of time; each under its own id."""
     now = resources.clock.now()
-    return Replayed(replayed=await endpoints.replay(session, caller, endpoint, command, now))
+    return Replayed(replayed=await endpoints.replay(session, caller.id, endpoint, command, now))
 
 
 def _tagged(response: Response, endpoint: Endpoint) -> EndpointView:

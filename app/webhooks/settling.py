@@ -118,6 +118,7 @@ async def _judge(session: AsyncSession, endpoint: Endpoint, item: Made, now: dat
         endpoint.failing_since = endpoint.open_until = None
         if item.delivery.type == PING and endpoint.state == "pending":
             endpoint.state = "active"
+            endpoint.activated_at = endpoint.activated_at or now
             endpoint.revision += 1
         return
     if item.delivery.tries >= TRIES:

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("owner_area", sa.Text(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("activated_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("failures", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("open_until", sa.DateTime(timezone=True), nullable=True),
@@ -121,6 +122,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("platform_id", name=op.f("pk_callback_secrets")),
     )
     op.create_table(
+        "callback_adapters",
+        sa.Column("platform_id", sa.Uuid(), nullable=False),
+        sa.Column("token_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("networks", postgresql.JSONB(), nullable=False),
+        sa.Column("token_header", sa.Text(), nullable=False),
+        sa.Column("timestamp_header", sa.Text(), nullable=False),
+        sa.Column("nonce_header", sa.Text(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["platform_id"],
+            ["platforms.id"],
+            name=op.f("fk_callback_adapters_platform_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("platform_id", name=op.f("pk_callback_adapters")),
+    )
+    op.create_table(
         "callbacks",
         sa.Column("platform_id", sa.Uuid(), nullable=False),
         sa.Column("webhook_id", sa.Text(), nullable=False),
@@ -173,6 +191,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in (
         "callbacks",
+        "callback_adapters",
         "callback_secrets",
         "delivery_attempts",
         "deliveries",

@@ -14,7 +14,18 @@ SAMPLES = {
     "date": "2026-03-11",
     "binary": "x",
 }
-PATTERNS = ("x", "1", "01", "0201", "08:30", "0" * 64, "+8613900000000", "abc-1", "submitted")
+PATTERNS = (
+    "x",
+    "1",
+    "01",
+    "0201",
+    "08:30",
+    "0" * 64,
+    "+8613900000000",
+    "abc-1",
+    "submitted",
+    "10.20.0.0/16",
+)
 """Words tried for a string that has a pattern."""
 
 

@@ -23,9 +23,10 @@ from app.incidents.preparing import prepare
 from app.incidents.reporting import Report, parameters
 from app.incidents.schemas import NewIncident
 from app.opening import opened
+from app.webhooks.claiming import LANES
 from tests.load.bare import insert
 from tests.load.client import Load, Outcome, Request, send
-from tests.load.delivering import bare, neighbours, pumped, receivers
+from tests.load.delivering import HEALTHY, bare, neighbours, pumped, receivers
 from tests.load.machine import Machine, describe, with_children
 from tests.load.measuring import Comparison, Contender, Pids, compare
 from tests.load.presigned import puts
@@ -130,6 +131,8 @@ def _photos(house: House, scale: float) -> Comparison:
 
 
 def _webhooks(house: House, scale: float) -> Comparison:
+    # every lane of every receiver gets as many
+    sends = max(1, int(SENDS * scale) // (HEALTHY * LANES)) * HEALTHY * LANES
     with receivers() as found:
 
         def plain(count: int) -> Outcome:
@@ -141,13 +144,13 @@ def _webhooks(house: House, scale: float) -> Comparison:
         comparison = compare(
             "(e) webhook attempts, 8 receivers, one pump",
             [
-                Contender("sign and send only", int(SENDS * scale), plain, {}),
-                Contender("product", int(SENDS * scale), pump, {"database": _base(house)}),
+                Contender("sign and send only", sends, plain, {}),
+                Contender("product", sends, pump, {"database": _base(house)}),
             ],
             ROUNDS,
             _say,
         )
-        beside = neighbours(house, found, int(SENDS * scale))
+        beside = neighbours(house, found, sends)
     for name, value in beside.items():
         _say(f"  {name:<20} {value:8.1f}")
     comparison.notes = {name: round(value, 1) for name, value in beside.items()}

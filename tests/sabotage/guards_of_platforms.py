@@ -1,0 +1,120 @@
+"""What other platforms are told, and what they are believed."""
+
+from tests.sabotage.guard import guard
+
+PLATFORMS = (
+    guard(
+        "w16-a-callback-is-signed",
+        "webhooks/signing.py",
+        "    if not any(fits):\n        raise SignatureInvalid\n",
+        "",
+        "webhooks/test_callbacks_refused.py::test_w16_an_altered_byte_another_id_or_secret_is_refused",
+    ),
+    guard(
+        "w16-a-signature-is-of-just-now",
+        "webhooks/signing.py",
+        "> TOLERANCE.total_seconds()",
+        "> 10**12",
+        "webhooks/test_callbacks_refused.py::test_w16_an_old_or_early_signature_is_refused",
+    ),
+    guard(
+        "r7-a-stale-callback-is-ignored",
+        "webhooks/applying.py",
+        "        raise _Stale\n",
+        "        pass\n",
+        "webhooks/test_callbacks.py::test_r7_a_stale_one_is_ignored_and_overwrites_nothing",
+    ),
+    guard(
+        "r7-a-callback-is-kept-once",
+        "webhooks/callbacks.py",
+        "        .on_conflict_do_nothing()\n",
+        "",
+        "webhooks/test_callbacks.py::test_r7_the_same_id_is_answered_and_never_applied_twice",
+    ),
+    guard(
+        "w12-a-host-is-looked-up-again",
+        "webhooks/sending.py",
+        "address = await checked(target, self._allowed)",
+        "address = target.host",
+        "webhooks/test_replaying.py::test_w12_a_name_that_is_private_on_the_second_look_is_not_called",
+        "webhooks/test_sending.py::test_w12_a_private_address_is_not_called",
+    ),
+    guard(
+        "w12-what-6to4-wraps-is-unwrapped",
+        "webhooks/addresses.py",
+        "    if address in _SIX_TO_FOUR:\n",
+        "    if not address:\n",
+        "webhooks/test_addresses.py::test_w12_an_address_of_our_own_or_of_nobody_is_refused",
+        "webhooks/test_addresses.py::test_w13_metadata_and_link_local_never",
+    ),
+    guard(
+        "w5-a-redirect-is-not-followed",
+        "webhooks/sending.py",
+        "follow_redirects=False",
+        "follow_redirects=True",
+        "webhooks/test_sending.py::test_w5_a_redirect_is_not_followed",
+    ),
+    guard(
+        "w3-the-attempt-is-written-before-the-call",
+        "webhooks/claiming.py",
+        """    await session.execute(
+        insert(Attempt),
+        [{"delivery_id": item.id, "number": item.attempts, "at": now} for item in claimed],
+    )
+""",
+        "",
+        "webhooks/test_delivering.py::test_w3_a_pump_killed_after_the_call_sends_it_again",
+        "webhooks/test_delivering.py::test_w1_w2_every_attempt_is_signed_anew_under_the_same_id",
+    ),
+    guard(
+        "w3-a-lease-ends",
+        "webhooks/claiming.py",
+        "AND d.state IN ('queued', 'sending')\n        AND d.next_attempt_at",
+        "AND d.state IN ('queued')\n        AND d.next_attempt_at",
+        "webhooks/test_delivering.py::test_w3_a_pump_killed_after_the_call_sends_it_again",
+    ),
+    guard(
+        "w10-one-incident-in-order",
+        "webhooks/claiming.py",
+        "AND NOT (lanes.ordered AND EXISTS (",
+        "AND NOT (false AND EXISTS (",
+        "webhooks/test_delivering.py::test_w10_an_ordered_endpoint_hears_one_incident_in_order",
+    ),
+    guard(
+        "w7-secrets-are-sealed",
+        "webhooks/sealing.py",
+        "    return secret, keys.seal(PURPOSE, secret)\n",
+        "    keys.unseal = lambda _, text: text\n    return secret, secret\n",
+        "webhooks/test_delivering.py::test_w7_the_secret_is_sealed_at_rest",
+        "webhooks/test_callbacks_refused.py::test_w16_the_secret_is_stored_sealed_and_shown_once",
+    ),
+    guard(
+        "w9-of-a-sealed-matter-ids-and-state",
+        "webhooks/reactions.py",
+        "        if incident.sealed:\n            return facts\n",
+        "",
+        "webhooks/test_delivering.py::test_w9_of_a_sealed_matter_ids_and_state_only",
+    ),
+    guard(
+        "w14-nothing-before-the-ping",
+        "webhooks/reactions.py",
+        "select(Endpoint).where(known)",
+        "select(Endpoint)",
+        "webhooks/test_replaying.py::test_r6_who_subscribed_at_the_time_of_the_event_gets_it_and_nobody_later",
+        "webhooks/test_delivering.py::test_w14_nothing_is_sent_before_the_ping_is_answered",
+    ),
+    guard(
+        "w17-from-its-own-network",
+        "webhooks/adapters.py",
+        "    if not _comes_from(adapter, address):\n        raise SignatureInvalid\n",
+        "",
+        "webhooks/test_callback_adapters.py::test_w17_it_is_heard_from_its_own_network_only",
+    ),
+    guard(
+        "w17-its-token",
+        "webhooks/adapters.py",
+        "    if not hmac.compare_digest(shown, adapter.token_digest):\n",
+        "    if shown is None:\n",
+        "webhooks/test_callback_adapters.py::test_w17_another_token_time_or_nonce_is_refused",
+    ),
+)
