@@ -7,7 +7,11 @@ from app.core.resources import Resources
 
 _UNROUTED = text("""
     SELECT min(received_at) FROM incidents WHERE state = 'submitted' AND current_step_id IS NULL""")
-_OUTBOX = text("SELECT min(recorded_at) FROM domain_events WHERE processed_at IS NULL")
+_OUTBOX = text("""
+    SELECT least(
+      (SELECT min(recorded_at) FROM domain_events WHERE processed_at IS NULL),
+      (SELECT min(e.recorded_at) FROM parked_reactions p JOIN domain_events e ON e.id = p.event_id
+       WHERE p.next_attempt_at IS NOT NULL))""")
 _MEDIA = text("""
     SELECT min(i.received_at) FROM incident_media m JOIN incidents i ON i.id = m.incident_id
     WHERE m.state = 'expected'""")
@@ -19,6 +23,8 @@ _WEBHOOKS = text("""
     SELECT min(d.next_attempt_at) FROM webhook_endpoints e JOIN deliveries d ON d.endpoint_id = e.id
     WHERE e.state = 'active' AND d.state IN ('queued', 'sending')""")
 
+_GIVEN_UP = text("SELECT count(*) FROM parked_reactions WHERE next_attempt_at IS NULL")
+
 _AGES = (
     ("unrouted_oldest_seconds", "Oldest report without a unit", _UNROUTED),
     ("outbox_oldest_seconds", "Oldest event without its reactions", _OUTBOX),
@@ -29,10 +35,11 @@ _AGES = (
 
 
 def register_ages(resources: Resources) -> None:
-    """Make the ages part of this process's metrics; called once."""
+    """Make the alarms part of this process's metrics; called once."""
     metrics = resources.the(Metrics)
     for name, description, question in _AGES:
         metrics.age(name, description, _Age(question))
+    metrics.age("reactions_given_up", "Reactions that failed five times (F27)", _given_up)
 
 
 class _Age:
@@ -48,3 +55,9 @@ class _Age:
             return 0.0
         age: float = (resources.clock.now() - oldest).total_seconds()
         return max(0.0, age)
+
+
+async def _given_up(resources: Resources) -> float:
+    """Not an age, but an alarm like them: each waits for `etong events republish`."""
+    async with resources.sessions.read() as session:
+        return float(await session.scalar(_GIVEN_UP) or 0)

@@ -68,6 +68,8 @@ async def test_p8_a_stream_that_runs_says_bye_when_the_server_drains(
         shared_district.resources.draining.set()
         shared_district.wakeups.wake_all()
         assert await _bye(hearing) == "draining"
+    # no two of a thousand come back at the same moment
+    assert [3000 <= retry <= 8000 for retry in hearing.retries] == [True, True]
 
 
 async def test_p5_a_stream_ends_after_ten_minutes(
