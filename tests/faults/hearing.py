@@ -5,6 +5,7 @@ Neither ever drops what it has had before: whatever a server repeats, skips or c
 
 import asyncio
 import re
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -142,7 +143,7 @@ class Screen:
     async def open(self, *, reads: bool = True) -> None:
         """Connect and ask; one that does not read takes what its small buffers hold."""
         reader, self._writer = await asyncio.open_connection(
-            "127.0.0.1", self._port, limit=_SMALL if not reads else 2**16
+            sock=await _connected(self._port, None if reads else _SMALL)
         )
         if not reads:
             self._writer.transport.pause_reading()  # type: ignore[attr-defined]  # it reads as well
@@ -177,3 +178,12 @@ class Screen:
             while chunk := await reader.read(2**16):
                 self.came += chunk
         self.complete.set()
+
+
+async def _connected(port: int, buffer: int | None) -> socket.socket:
+    connecting = socket.socket()
+    connecting.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    if buffer is not None:
+        connecting.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    await asyncio.get_running_loop().sock_connect(connecting, ("127.0.0.1", port))
+    return connecting

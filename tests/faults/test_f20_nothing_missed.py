@@ -79,7 +79,8 @@ async def _nothing_missed(world: World, events: int, cuts: int, kills: int) -> s
     dead = [server.kills for server in (*place.apis, *place.relays)]
     return (
         f"P12: {events} events each to {len(people)} people, {len(clients)} clients,"
-        f" {done} cuts, kills of 2 APIs and 2 relays {dead}, {connections} connections, {time.monotonic() - began:.0f} s"
+        f" {done} cuts, kills of 2 APIs and 2 relays {dead}, {connections} connections,"
+        f" {time.monotonic() - began:.0f} s"
     )
 
 
