@@ -115,19 +115,20 @@ async def signed_in(world: World, person: UUID, count: int) -> list[str]:
     """Tokens of as many sessions, each a device of its own; passwords would take minutes."""
     resources = world.at(SystemClock())
     now = resources.clock.now()
+    ids = [new_id() for _ in range(count)]
     logins = [
         {
-            "id": new_id(),
+            "id": id_,
             "person_id": person,
             "created_at": now,
             "last_used_at": now,
             "expires_at": now + timedelta(days=1),
         }
-        for _ in range(count)
+        for id_ in ids
     ]
     async with resources.sessions.begin() as session:
         await session.execute(insert(LoginSession), logins)
-    return [make_access_token(resources, person, login["id"], "person") for login in logins]
+    return [make_access_token(resources, person, id_, "person") for id_ in ids]
 
 
 class Screen:

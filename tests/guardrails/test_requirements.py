@@ -13,11 +13,14 @@ from tests.guardrails.test_sizes import functions
 INTAKE = [*(f"m{n}" for n in range(1, 13)), "m15"]
 IDEMPOTENCY = [f"i{n}" for n in range(1, 12)]
 CONVENTIONS = [f"h{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 13, 14)]
-PROMISES = [f"r{n}" for n in (1, 2, 3, 9)]
-FAULTS = [f"f{n}" for n in (1, 2, 3, 4, 7, 8, 11, 12, 13, 14, 24)]
+PUSH = [*(f"p{n}" for n in range(1, 14)), "p15"]
+PROMISES = [f"r{n}" for n in (1, 2, 3, 4, 5, 8, 9)]
+FAULTS = [
+    f"f{n}" for n in (1, 2, 3, 4, 7, 8, 11, 12, 13, 14, 15, 16, 20, 21, 22, 24, 27, 28, 29, 30)
+]
 INVARIANTS = [f"v{n}" for n in (1, 2, 3, 4, 6, 7, 8)]
-PROMISED = [*INTAKE, *IDEMPOTENCY, *CONVENTIONS, *PROMISES, *FAULTS, *INVARIANTS]
-"""Of the design's protocols (§2, §3, §7) and its promises, faults and invariants: what is done."""
+PROMISED = [*INTAKE, *IDEMPOTENCY, *CONVENTIONS, *PUSH, *PROMISES, *FAULTS, *INVARIANTS]
+"""Of the design's protocols (§2, §3, §5, §7), its promises, faults, invariants: what is done."""
 
 _ID = re.compile(r"[mihrfvuspw]\d+")
 
