@@ -67,7 +67,7 @@ async def test_p8_a_server_that_drains_asks_to_come_back_later(
 async def test_p8_a_stream_that_runs_says_bye_when_the_server_drains(
     shared_district: District, worker: Caller
 ) -> None:
-    async with heard(shared_district, worker) as hearing:
+    async with heard(shared_district, worker, 10**6) as hearing:
         await hearing.event("hello")
         shared_district.resources.draining.set()
         shared_district.wakeups.wake_all()
