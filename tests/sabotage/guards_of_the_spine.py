@@ -83,17 +83,6 @@ SPINE = (
         "core/test_relay.py::test_f27_an_event_that_can_be_read_by_now_has_all_its_reactions",
     ),
     guard(
-        "f20-subscribe-first-then-read",
-        "notifications/stream.py",
-        """                self._news = False
-                await self._pass_on()
-""",
-        """                await self._pass_on()
-                self._news = False
-""",
-        "notifications/test_stream.py::test_f20_what_comes_while_the_stream_begins_is_not_missed",
-    ),
-    guard(
         "p2-a-waiting-reader-subscribes-first",
         "core/wakeups.py",
         "        self._subjects[waiter] = subjects\n        for subject in subjects:\n",
