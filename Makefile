@@ -27,7 +27,7 @@ help:
 	@echo "make test   the whole test suite / 全部测试"
 	@echo "make faults long fault runs: cut links, kills under load, every statement / 长时间故障测试"
 	@echo "make sabotage  take out each guard in a copy: its test must fail / 逐一拆除防护，检验测试"
-	@echo "make bench  measure intake next to its yardsticks / 性能基准（不作断言）"
+	@echo "make bench  measure the product next to its yardsticks / 性能基准（不作断言）"
 	@echo "make check  format, lint, types, import contracts, guardrails / 静态检查"
 	@echo "make lock   write the lock files anew from pyproject.toml / 更新依赖锁定文件"
 

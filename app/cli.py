@@ -26,6 +26,7 @@ from app.embedded.ownership import EmbeddedError
 from app.embedded.run import DRAIN_S, Announce
 from app.embedded.run import run as run_embedded
 from app.embedded.seeding import prepare
+from app.flagged import add_command as add_events
 from app.opening import opened
 from app.schema import migrate
 from app.serving import run_fast, serve
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     showing.add_argument("--url", default=os.environ.get("ETONG_URL") or "http://127.0.0.1:8000")
     showing.set_defaults(run=_demo)
     add_check(commands)
+    add_events(commands)
     add_simulate(commands)
     add_webhooks(commands)
     return parser

@@ -4,10 +4,10 @@ import asyncio
 from functools import cache
 from pathlib import Path
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
 
 from app.core.resources import Resources
 from app.core.settings import DatabaseSettings
@@ -38,7 +38,26 @@ def head() -> str:
 
 
 async def head_reasons(resources: Resources) -> list[str]:
-    """For readiness: the schema must have reached this code's head (newer is fine)."""
-    async with resources.sessions.read() as session:
-        found = await session.scalar(text("SELECT version_num FROM alembic_version"))
-    return [] if found is not None and str(found) >= head() else ["schema"]
+    """For readiness: the schema must have reached this code's head (newer is fine).
+
+    Over a connection of its own, and no more once it has: a used-up pool says nothing of a schema.
+    """
+    reached = resources.the(_Reached)
+    if not reached.head:
+        found = await asyncio.to_thread(_revision, resources.settings.database)
+        reached.head = found is not None and found >= head()
+    return [] if reached.head else ["schema"]
+
+
+class _Reached:
+    def __init__(self, _: Resources) -> None:
+        self.head = False
+
+
+def _revision(settings: DatabaseSettings) -> str | None:
+    dsn = settings.url.get_secret_value().replace("postgresql+psycopg://", "postgresql://", 1)
+    with psycopg.connect(
+        dsn, prepare_threshold=None, application_name="etong-health", connect_timeout=2
+    ) as connection:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(row[0]) if row else None

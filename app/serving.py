@@ -23,6 +23,8 @@ from app.system.health import Health
 from app.worker import work
 
 BACKLOG = 2048
+UNSENT_BYTES = 128 * 1024
+"""What the kernel holds of an answer that a link is too slow for."""
 UPLOAD_GRACE_S = 25
 """How long uploads under way may go on after SIGTERM (U: 30 s at most)."""
 
@@ -147,6 +149,10 @@ def _listen(host: str, port: int) -> socket.socket:
     # waits for the ack of its own header costs every answer on a kept connection 40 ms
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        # inherited by every connection: who does not read would else cost 4 MB of the kernel's
+        # memory, and be noticed only then (P10)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     listening.bind((host, port))
     listening.listen(BACKLOG)
     listening.setblocking(False)  # noqa: FBT003 - the standard library's signature

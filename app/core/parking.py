@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Index, delete, exists, select
+from sqlalchemy import Index, delete, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, aliased, mapped_column
@@ -15,6 +15,8 @@ from app.core.db import Model, one_of
 from app.core.events import OutboxRow, Recorded, Waiting
 
 TRIES = 5
+UNREAD = "parse"
+"""Stands where a reaction would, for an event that could not even be read."""
 _WAITS = (timedelta(seconds=1), timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=10))
 _ERROR_CHARACTERS = 500
 
@@ -142,3 +144,38 @@ async def done(session: AsyncSession, parked: ParkedReaction) -> None:
             ParkedReaction.reaction == parked.reaction,
         )
     )
+
+
+async def given_up(session: AsyncSession) -> list[tuple[OutboxRow, ParkedReaction]]:
+    """What is flagged to staff, oldest event first."""
+    rows = await session.execute(
+        select(OutboxRow, ParkedReaction)
+        .join(OutboxRow, OutboxRow.id == ParkedReaction.event_id)
+        .where(ParkedReaction.next_attempt_at.is_(None))
+        .order_by(ParkedReaction.event_id, ParkedReaction.reaction)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def republish(session: AsyncSession, ids: Collection[int], *, at: datetime) -> set[int]:
+    """Have what was given up of these events tried again, five times. Returns whose there was some.
+
+    Reactions that were done are not done again; an event that could not be read has them all.
+    """
+    flagged = ParkedReaction.next_attempt_at.is_(None), one_of(ParkedReaction.event_id, set(ids))
+    unread = await session.scalars(
+        delete(ParkedReaction)
+        .where(*flagged, ParkedReaction.reaction == UNREAD)
+        .returning(ParkedReaction.event_id)
+    )
+    anew = set(unread)
+    await session.execute(
+        update(OutboxRow).where(one_of(OutboxRow.id, anew)).values(processed_at=None)
+    )
+    again = await session.scalars(
+        update(ParkedReaction)
+        .where(*flagged)
+        .values(attempts=0, next_attempt_at=at)
+        .returning(ParkedReaction.event_id)
+    )
+    return anew | set(again)

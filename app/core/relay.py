@@ -16,10 +16,10 @@ import structlog
 from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from app.core import parking
-from app.core.db import one_of
+from app.core.db import make_engine, one_of
 from app.core.events import WAITING, Event, OutboxRow, Recorded, Waiting, parse
 from app.core.resources import Resources
 
@@ -29,6 +29,14 @@ IDLE_S = 0.05
 RETRY_S = 0.5
 """How often parked reactions are looked at while none is due."""
 STANDBY_S = 1.0
+
+_GIVE_THE_LOCK_BACK = text("""
+    SELECT set_config(name, value, false) FROM (VALUES
+      ('client_connection_check_interval', '1000'),
+      ('tcp_keepalives_idle', '3'), ('tcp_keepalives_interval', '1'), ('tcp_keepalives_count', '3')
+    ) AS kept (name, value)""")
+"""The server looks whether the relay still lives: one that is killed in a long statement, or whose
+machine is gone, would else hold the lock until the statement ends, or for hours."""
 
 log = structlog.get_logger()
 
@@ -56,9 +64,10 @@ class Relay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; a lost database is waited for, and no failure is the last."""
+        engine = _direct(self._resources)
         while not stop.is_set():
             try:
-                async with self._resources.sessions.engine.connect() as connection:
+                async with engine.connect() as connection:
                     await self._lead(connection, stop)
             except (DBAPIError, PoolTimeout, OSError) as lost:
                 log.warning("relay_reconnect", error=type(lost).__name__)
@@ -66,6 +75,8 @@ class Relay:
                 # a relay that dies in silence would leave every report unrouted
                 log.exception("relay_failed")
             await _pause(stop, STANDBY_S)
+        if engine is not self._resources.sessions.engine:
+            await engine.dispose()
 
     async def drain(self) -> int:
         """Work off everything that waits now, once (tests, `etong drain`). Returns the events."""
@@ -91,6 +102,9 @@ class Relay:
         return worked + await self._retry_parked(connection)
 
     async def _lead(self, connection: AsyncConnection, stop: asyncio.Event) -> None:
+        with suppress(DBAPIError):  # some systems cannot look; then the lock is only free later
+            await connection.execute(_GIVE_THE_LOCK_BACK)
+        await connection.commit()
         locked = await connection.scalar(select(func.pg_try_advisory_lock(LOCK_KEY)))
         await connection.commit()
         if not locked:
@@ -132,7 +146,7 @@ class Relay:
                 known.append(Recorded(row.id, row.occurred_at, parse(row.name, row.payload)))
             except (KeyError, ValueError) as unreadable:
                 log.exception("event_unreadable", event_id=row.id, name=row.name)
-                await parking.skip(session, row, "parse", unreadable, at=tick.now)
+                await parking.skip(session, row, parking.UNREAD, unreadable, at=tick.now)
         return known
 
     async def _again_one_by_one(self, connection: AsyncConnection, failure: Exception) -> int:
@@ -188,6 +202,14 @@ class Relay:
                     await parking.done(session, parked)
         await self._resources.wakeups.publish(tick.subjects)
         return len(due)
+
+
+def _direct(resources: Resources) -> AsyncEngine:
+    """Past a pooler: two relays that are given the same connection would share its lock."""
+    settings = resources.settings.database
+    if not settings.direct_url.get_secret_value():
+        return resources.sessions.engine
+    return make_engine(settings.model_copy(update={"url": settings.direct_url}))
 
 
 async def _waiting(session: AsyncSession, limit: int) -> Sequence[Waiting]:

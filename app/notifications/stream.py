@@ -34,8 +34,7 @@ log = structlog.get_logger()
 LIFETIME = timedelta(minutes=10)
 SLOW_READER_S = 30.0
 _COME_BACK_LATER = b"retry: 30000\n"
-_NO_HURRY = frozenset({"draining", "replaced"})
-"""Endings after which a client should not be back in a moment."""
+_RETRY_MS = (3000, 8000)
 _FIELDS = tuple(NoticeView.model_fields)
 _KEEP_ALIVE = b": keep-alive\n\n"
 _HEADERS = [
@@ -181,8 +180,7 @@ class Stream:
         }
         # a number from another life of the server: begin with what there is
         self.after = min(after, marks.head)
-        retry_ms = random.randint(3000, 8000)  # noqa: S311 - jitter, not a secret
-        await self._write(f"retry: {retry_ms}\n".encode() + _event("hello", facts))
+        await self._write(_soon() + _event("hello", facts))
 
     async def _pass_on(self) -> None:
         """Send what is newer; if it was as much as is read at once, there may be more."""
@@ -194,8 +192,14 @@ class Stream:
                 return
 
     async def _say_bye(self) -> None:
-        lead = _COME_BACK_LATER if self._why in _NO_HURRY else b""
-        await self._write(lead + _event("bye", {"reason": self._why}), last=True)
+        await self._write(self._when_to_return() + _event("bye", {"reason": self._why}), last=True)
+
+    def _when_to_return(self) -> bytes:
+        """A line for EventSource, where what `hello` said does not stand."""
+        if self._why == "replaced" or (self._why == "draining" and not self._greeted):
+            return _COME_BACK_LATER
+        # all of a process's streams end together: they must not come back together (F28, F30)
+        return _soon() if self._why == "draining" else b""
 
     async def _write(self, body: bytes, *, last: bool = False) -> None:
         """Raises TimeoutError for a reader that takes nothing for 30 s."""
@@ -230,6 +234,10 @@ class Stream:
             self._writing.cancel()
             await asyncio.gather(self._writing, return_exceptions=True)
         await self._board.leave(self)
+
+
+def _soon() -> bytes:
+    return b"retry: %d\n" % random.randint(*_RETRY_MS)  # noqa: S311 - jitter, not a secret
 
 
 async def _left(receive: Receive) -> None:

@@ -7,7 +7,11 @@ from app.core.resources import Resources
 
 _UNROUTED = text("""
     SELECT min(received_at) FROM incidents WHERE state = 'submitted' AND current_step_id IS NULL""")
-_OUTBOX = text("SELECT min(recorded_at) FROM domain_events WHERE processed_at IS NULL")
+_OUTBOX = text("""
+    SELECT least(
+      (SELECT min(recorded_at) FROM domain_events WHERE processed_at IS NULL),
+      (SELECT min(e.recorded_at) FROM parked_reactions p JOIN domain_events e ON e.id = p.event_id
+       WHERE p.next_attempt_at IS NOT NULL))""")
 _MEDIA = text("""
     SELECT min(i.received_at) FROM incident_media m JOIN incidents i ON i.id = m.incident_id
     WHERE m.state = 'expected'""")
@@ -21,6 +25,7 @@ _WEBHOOKS = text("""
 
 _DEAD = text("SELECT count(*) FROM deliveries WHERE state = 'dead'")
 _DISABLED = text("SELECT count(*) FROM webhook_endpoints WHERE state = 'disabled'")
+_GIVEN_UP = text("SELECT count(*) FROM parked_reactions WHERE next_attempt_at IS NULL")
 
 _AGES = (
     ("unrouted_oldest_seconds", "Oldest report without a unit", _UNROUTED),
@@ -32,11 +37,12 @@ _AGES = (
 _COUNTS = (
     ("webhook_dead_deliveries", "Deliveries given up, to be replayed by somebody", _DEAD),
     ("webhook_disabled_endpoints", "Endpoints that are called no more", _DISABLED),
+    ("reactions_given_up", "Reactions that failed five times (F27)", _GIVEN_UP),
 )
 
 
 def register_ages(resources: Resources) -> None:
-    """Make the ages part of this process's metrics; called once."""
+    """Make the alarms part of this process's metrics; called once."""
     metrics = resources.the(Metrics)
     for name, description, question in _AGES:
         metrics.age(name, description, _Age(question))

@@ -5,15 +5,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import relay as relaying
 from app.core.events import OutboxRow, Recorded, record
-from app.core.parking import TRIES
+from app.core.metrics import Metrics
+from app.core.parking import TRIES, ParkedReaction
 from app.core.relay import Reactions, Relay, Tick
 from app.core.wakeups import MemoryWakeups
+from app.flagged import flagged, republish
 from app.incidents.events import IncidentCommented, IncidentRated
+from app.system.ages import register_ages
 from tests.conftest import NOON
 from tests.core.outbox import OTHER, POISONED, SOUND, Outbox, noting, poison, remark
 
@@ -39,6 +42,60 @@ async def test_an_event_this_version_can_not_read_is_flagged_and_not_lost(
         (rows[1].id, "parse", None),
     ]
     assert all(row.error for row in parked)
+
+
+async def test_f27_what_was_given_up_is_counted_shown_and_tried_again_when_told_to(
+    outbox: Outbox,
+) -> None:
+    await outbox.put(remark(POISONED, 1), remark(SOUND, 1))
+    for _ in range(TRIES):
+        await outbox.drain(noting("route", poison), noting("tell"))
+        outbox.clock.advance(timedelta(hours=1))
+    register_ages(outbox.resources)
+    counted = await outbox.resources.the(Metrics).ages()
+    assert counted["reactions_given_up"] == 1
+    assert counted["outbox_oldest_seconds"] == 0
+    (given_up,) = await outbox.parked()
+    said: list[str] = []
+    async with outbox.resources.sessions.begin() as session:
+        assert await flagged(session, said.append) == 0
+        assert said[0].split()[:2] == [str(given_up.event_id), "incident.commented"]
+        assert "route: ValueError" in said[0]
+        assert await republish(session, [given_up.event_id + 1], said.append) == 1
+        assert await republish(session, [], said.append) == 0
+    await _not_before_it_is_due(outbox)
+    await outbox.drain(noting("route"), noting("tell"))
+    assert sorted(await outbox.done()) == [
+        "route bad 1",
+        "route good 1",
+        "tell bad 1",
+        "tell good 1",
+    ]
+    assert await outbox.parked() == []
+
+
+async def test_f27_an_event_that_can_be_read_by_now_has_all_its_reactions(outbox: Outbox) -> None:
+    await outbox.put(remark(SOUND, 1))
+    await _rename(outbox, "incident.commented", "incident.from_the_future")
+    await outbox.drain(noting("route"), noting("tell"))
+    assert await outbox.done() == []
+    await _rename(outbox, "incident.from_the_future", "incident.commented")
+    async with outbox.resources.sessions.begin() as session:
+        assert await republish(session, [], lambda _: None) == 0
+    await outbox.drain(noting("route"), noting("tell"))
+    assert await outbox.done() == ["route good 1", "tell good 1"]
+    assert await outbox.parked() == []
+
+
+async def _rename(outbox: Outbox, name: str, other: str) -> None:
+    async with outbox.resources.sessions.begin() as session:
+        await session.execute(update(OutboxRow).where(OutboxRow.name == name).values(name=other))
+
+
+async def _not_before_it_is_due(outbox: Outbox) -> None:
+    """The operator's clock is the machine's."""
+    async with outbox.resources.sessions.begin() as session:
+        await session.execute(update(ParkedReaction).values(next_attempt_at=outbox.clock.now()))
 
 
 async def test_f27_a_failing_reaction_parks_its_subject_and_everybody_else_goes_on(

@@ -1,9 +1,11 @@
-"""`python -m tests.load.run [a] [b] [--scale 0.1]`: the intake next to its yardsticks.
+"""`python -m tests.load.run [a] [b] … [--scale 0.1]`: the product next to its yardsticks.
 
 a: reports of text against the bare transaction. b: reports with a photo of 300 kB against presigned
-uploads and against the textbook. Yardstick and product take turns in the same run, on the same
-database and store, so that a ratio survives what the machine does meanwhile. Nothing is asserted
-about time: the figures are printed and written to `--out` as JSON and Markdown.
+uploads and against the textbook. c: from an event's commit to the screens of its person, with 50,
+1,000 and 5,000 streams open. d: the relay with three reactions an event. e: webhooks. Yardstick
+and product take turns in the same run, on the same database and store, so that a ratio survives
+what the machine does meanwhile. Nothing is asserted about time: the figures are printed and written
+to `--out` as JSON and Markdown.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import random
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -30,6 +33,8 @@ from tests.load.delivering import HEALTHY, bare, neighbours, pumped, receivers
 from tests.load.machine import Machine, describe, with_children
 from tests.load.measuring import Comparison, Contender, Pids, compare
 from tests.load.presigned import puts
+from tests.load.relaying import MATTERS, relayed, settle, subscribe
+from tests.load.relaying import bare as written
 from tests.load.reports import (
     PHOTO_BYTES,
     Meta,
@@ -50,11 +55,15 @@ from tests.load.servers import (
     served,
     workers,
 )
+from tests.load.streams import PER_S, audience, notified
 
 ROUNDS = 3
 BARE, TEXTS = 5000, 2000
 PUTS, FORMS, PHOTOS = 900, 300, 400
 SENDS = 4000
+AUDIENCES = (50, 1000, 5000)
+HEARD = 1000
+RELAYED = 10_000
 _JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"
 
 
@@ -64,14 +73,16 @@ def main() -> None:
     with housed() as house:
         machine = describe(house.settings.database.url.get_secret_value(), house.home)
         _say(_described(machine))
-        parts = {"a": _texts, "b": _photos, "e": _webhooks}
-        found = [parts[part](house, options.scale) for part in options.parts or parts]
+        parts = {"a": _texts, "b": _photos, "c": _streams, "d": _relay, "e": _webhooks}
+        found = [
+            each for part in options.parts or parts for each in parts[part](house, options.scale)
+        ]
     for comparison in found:
         _say("\n" + comparison.as_markdown())
     _write(options.out, machine, found)
 
 
-def _texts(house: House, scale: float) -> Comparison:
+def _texts(house: House, scale: float) -> list[Comparison]:
     url = house.settings.database.url.get_secret_value()
     with served(house, PRODUCT) as product:
         people = workers(house, product.ports[0])
@@ -86,7 +97,7 @@ def _texts(house: House, scale: float) -> Comparison:
         def report(count: int) -> Outcome:
             return send(_load(product, [text_request(meta, 0) for meta in metas(people, count)]))
 
-        return compare(
+        comparison = compare(
             "(a) text reports, 32 clients, 21 townships",
             [
                 Contender("bare transaction", int(BARE * scale), bare, base),
@@ -96,9 +107,10 @@ def _texts(house: House, scale: float) -> Comparison:
             ROUNDS,
             _say,
         )
+    return [comparison]
 
 
-def _photos(house: House, scale: float) -> Comparison:
+def _photos(house: House, scale: float) -> list[Comparison]:
     # JPEG by its first bytes, then noise: nothing on the way can save by compressing it
     noise = random.Random(1).randbytes(PHOTO_BYTES - len(_JPEG))  # noqa: S311 - a picture, not a secret
     photo = Photo(_JPEG + noise)
@@ -118,7 +130,7 @@ def _photos(house: House, scale: float) -> Comparison:
             sent = metas(people, count, photo)
             return send(_load(product, [photo_request(meta, 0, photo) for meta in sent]))
 
-        return compare(
+        comparison = compare(
             "(b) reports with one photo of 300 kB, 32 clients, 21 townships",
             [
                 Contender("presigned PUT", int(PUTS * scale), upload, {"store": _store(house)}),
@@ -128,9 +140,54 @@ def _photos(house: House, scale: float) -> Comparison:
             ROUNDS,
             _say,
         )
+    return [comparison]
 
 
-def _webhooks(house: House, scale: float) -> Comparison:
+def _streams(house: House, scale: float) -> list[Comparison]:
+    """A comparison for each number of streams; the share of it that `--scale` names."""
+    return [_heard(house, max(int(count * scale), 10), scale) for count in AUDIENCES]
+
+
+def _heard(house: House, streams: int, scale: float) -> Comparison:
+    url = house.settings.database.url.get_secret_value()
+    with audience(house, streams) as heard:
+        watched = {"server": lambda: list(heard.pids), "database": _base(house)}
+        comparison = compare(
+            f"(c) commit to screen, {streams} streams, one process, {PER_S:.0f} events a second",
+            [
+                Contender("NOTIFY alone", int(HEARD * scale), partial(notified, url), {}),
+                Contender("product", int(HEARD * scale), heard.run, watched),
+            ],
+            ROUNDS,
+            _say,
+        )
+        comparison.notes = {"KiB a stream": round(heard.kib_per_stream, 1)}
+    return comparison
+
+
+def _relay(house: House, scale: float) -> list[Comparison]:
+    count = int(RELAYED * scale)
+    with served(house, PRODUCT) as product:
+        people = workers(house, product.ports[0])
+        send(_load(product, [text_request(meta, 0) for meta in metas(people, MATTERS)]))
+    endpoint, matters = subscribe(house), settle(house)
+    comparison = compare(
+        "(d) events through the relay, three reactions each, one relay",
+        [
+            Contender(
+                "the same rows, set-based", count, partial(written, house, matters, endpoint), {}
+            ),
+            Contender(
+                "product", count, partial(relayed, house, matters), {"database": _base(house)}
+            ),
+        ],
+        ROUNDS,
+        _say,
+    )
+    return [comparison]
+
+
+def _webhooks(house: House, scale: float) -> list[Comparison]:
     # every lane of every receiver gets as many
     sends = max(1, int(SENDS * scale) // (HEALTHY * LANES)) * HEALTHY * LANES
     with receivers() as found:
@@ -154,7 +211,7 @@ def _webhooks(house: House, scale: float) -> Comparison:
     for name, value in beside.items():
         _say(f"  {name:<20} {value:8.1f}")
     comparison.notes = {name: round(value, 1) for name, value in beside.items()}
-    return comparison
+    return [comparison]
 
 
 def _load(servers: Served, requests: list[Request]) -> Load:
@@ -223,7 +280,7 @@ def _write(folder: Path, machine: Machine, found: list[Comparison]) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.load.run")
-    parser.add_argument("parts", nargs="*", choices=["a", "b", "e"], help="default: all")
+    parser.add_argument("parts", nargs="*", choices=["a", "b", "c", "d", "e"], help="default: all")
     parser.add_argument("--scale", type=float, default=1.0, help="of the counts, to try it out")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     return parser.parse_args()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ from sqlalchemy import delete, update
 
 from app.accounts.caller import Caller
 from app.accounts.models import LoginSession
+from app.notifications import queries
 from app.notifications import stream as streaming
+from app.notifications.batching import Batched
 from app.notifications.models import Notice
 from app.notifications.stream import Stream
+from app.notifications.switchboard import Switchboard
 from tests.district import District
 from tests.incidents.paths import COMPLETE, OUTSIDER, POLICE, WORKER, incident_in, walk
 from tests.notifications.hearing import PATIENCE_S, Hearing, caller_of, heard, poll_every
@@ -63,11 +67,13 @@ async def test_p8_a_server_that_drains_asks_to_come_back_later(
 async def test_p8_a_stream_that_runs_says_bye_when_the_server_drains(
     shared_district: District, worker: Caller
 ) -> None:
-    async with heard(shared_district, worker) as hearing:
+    async with heard(shared_district, worker, 10**6) as hearing:
         await hearing.event("hello")
         shared_district.resources.draining.set()
         shared_district.wakeups.wake_all()
         assert await _bye(hearing) == "draining"
+    # no two of a thousand come back at the same moment
+    assert [3000 <= retry <= 8000 for retry in hearing.retries] == [True, True]
 
 
 async def test_p5_a_stream_ends_after_ten_minutes(
@@ -108,6 +114,31 @@ async def test_p7_a_session_that_is_revoked_ends_it_although_nothing_comes(
     async with heard(shared_district, caller) as again:
         await again.event("hello")
         assert await _bye(again) == "session-ended"
+
+
+async def test_p13_the_third_stream_of_a_device_ends_the_oldest(
+    shared_district: District, worker: Caller
+) -> None:
+    stranger = await caller_of(shared_district, OUTSIDER)
+    async with (
+        heard(shared_district, worker) as oldest,
+        heard(shared_district, stranger) as other,
+        heard(shared_district, worker) as middle,
+        heard(shared_district, worker) as newest,
+    ):
+        assert await _gone(oldest) == "replaced"
+        assert oldest.retries[-1] == 30000
+        for hearing in (other, middle, newest):
+            assert not hearing.complete.is_set()
+
+
+async def _gone(hearing: Hearing) -> str:
+    """The reason it ended for, whatever was heard before."""
+    async with asyncio.timeout(PATIENCE_S):
+        await hearing.complete.wait()
+    events = [hearing.events.get_nowait() for _ in range(hearing.events.qsize())]
+    (reason,) = [str(event.data["reason"]) for event in events if event.name == "bye"]
+    return reason
 
 
 async def test_a_client_that_leaves_leaves_nothing_behind(
@@ -273,6 +304,27 @@ async def test_p9_f22_without_any_wakeup_the_poll_delivers(
     async with heard(shared_district, worker, head) as hearing:
         await hearing.event("hello")
         await shared_district.report()
+        assert await hearing.numbers(2) == [head + 1, head + 2]
+
+
+async def test_f20_what_comes_while_the_stream_begins_is_not_missed(
+    shared_district: District, worker: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Subscribe first, then read: a notice written right after the first look is woken for."""
+    head = await _head(shared_district)
+    read = queries.newer_of_many
+
+    async def then_reported(*asked: Any) -> Any:
+        found = await read(*asked)
+        monkeypatch.setattr(board, "newer", Batched(partial(read, sessions), 50))
+        await shared_district.report()
+        return found
+
+    board = shared_district.resources.the(Switchboard)
+    sessions = shared_district.resources.sessions
+    monkeypatch.setattr(board, "newer", Batched(partial(then_reported, sessions), 50))
+    async with heard(shared_district, worker, head) as hearing:
+        await hearing.event("hello")
         assert await hearing.numbers(2) == [head + 1, head + 2]
 
 

@@ -68,6 +68,82 @@ SPINE = (
         "notifications/test_inbox.py::test_p2_an_ack_never_goes_back_and_never_beyond",
     ),
     guard(
+        "f27-outbox-age-counts-what-is-parked",
+        "system/ages.py",
+        "WHERE p.next_attempt_at IS NOT NULL))",
+        "WHERE p.next_attempt_at IS NULL))",
+        "core/test_relay.py::"
+        "test_f27_what_was_given_up_is_counted_shown_and_tried_again_when_told_to",
+    ),
+    guard(
+        "f27-republished-events-are-read-again",
+        "core/parking.py",
+        "values(processed_at=None)",
+        "values(processed_at=at)",
+        "core/test_relay.py::test_f27_an_event_that_can_be_read_by_now_has_all_its_reactions",
+    ),
+    guard(
+        "p2-a-waiting-reader-subscribes-first",
+        "core/wakeups.py",
+        "        self._subjects[waiter] = subjects\n        for subject in subjects:\n",
+        "        self._subjects[waiter] = subjects\n        for subject in ():\n",
+        "notifications/test_inbox.py::test_p2_a_waiting_reader_is_woken",
+    ),
+    guard(
+        "p7-revoked-session-ends-its-streams",
+        "notifications/switchboard.py",
+        "                await self._try(self._recognise)\n",
+        "                await self._try(self._forget_closed)\n",
+        "notifications/test_stream.py::"
+        "test_p7_a_session_that_is_revoked_ends_it_although_nothing_comes",
+    ),
+    guard(
+        "p8-streams-hear-bye-when-the-server-drains",
+        "notifications/switchboard.py",
+        '                stream.end("draining")\n',
+        "                stream.look()\n",
+        "notifications/test_stream.py::test_p8_a_stream_that_runs_says_bye_when_the_server_drains",
+    ),
+    guard(
+        "f30-drained-streams-come-back-spread-out",
+        "notifications/stream.py",
+        'or (self._why == "draining" and not self._greeted):',
+        'or self._why == "draining":',
+        "notifications/test_stream.py::test_p8_a_stream_that_runs_says_bye_when_the_server_drains",
+    ),
+    guard(
+        "p13-two-streams-a-device",
+        "notifications/devices.py",
+        "MOST = 2",
+        "MOST = 3",
+        "notifications/test_stream.py::test_p13_the_third_stream_of_a_device_ends_the_oldest",
+    ),
+    guard(
+        "p10-the-kernel-holds-little",
+        "serving.py",
+        "socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)",
+        "socket.TCP_NOTSENT_LOWAT, 2**30)",
+        "system/test_serving.py::test_p10_a_reader_that_takes_nothing_is_felt_at_once",
+    ),
+    guard(
+        "f16-a-dead-relays-lock-is-given-back",
+        "core/relay.py",
+        "            await connection.execute(_GIVE_THE_LOCK_BACK)\n",
+        "            await connection.commit()\n",
+        "faults/test_f16_killed_midway.py::"
+        "test_f16_a_relay_killed_in_the_middle_of_a_reaction_is_succeeded_in_5_s",
+    ),
+    guard(
+        "f29-readiness-needs-no-pool",
+        "schema.py",
+        "        found = await asyncio.to_thread(_revision, resources.settings.database)\n",
+        """        async with resources.sessions.read() as session:
+            await session.connection()
+        found = await asyncio.to_thread(_revision, resources.settings.database)
+""",
+        "system/test_health.py::test_f29_the_schema_is_asked_past_the_pool",
+    ),
+    guard(
         "p4-gap-is-told",
         "notifications/stream.py",
         '"gap": marks.oldest > after + 1 or after > marks.head,',

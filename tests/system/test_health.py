@@ -16,6 +16,7 @@ from app.core.metrics import Metrics
 from app.core.resources import Resources
 from app.core.settings import DatabaseSettings, Settings
 from app.core.wakeups import MemoryWakeups
+from app.schema import head_reasons
 from app.system.health import Health
 
 
@@ -124,6 +125,16 @@ async def test_f29_ready_needs_no_connection_of_the_pool(
     async with sessions.read() as holder:
         await holder.execute(text("SELECT 1"))
         assert (await client.get("/health/ready")).status_code == 200
+    await sessions.close()
+
+
+async def test_f29_the_schema_is_asked_past_the_pool(settings: Settings, database_url: str) -> None:
+    tight = _with_database(settings, database_url)
+    sessions = Sessions(make_engine(tight.database))
+    resources = Resources(tight, sessions, MemoryStore(), MemoryWakeups())
+    async with sessions.read() as holder:
+        await holder.execute(text("SELECT 1"))
+        assert await head_reasons(resources) == []
     await sessions.close()
 
 

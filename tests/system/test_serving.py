@@ -1,6 +1,7 @@
 """What the served socket is like."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable, Iterable
 
@@ -31,6 +32,19 @@ async def test_an_answer_does_not_wait_for_the_ack_of_its_own_header(host: str) 
     async with await loop.create_server(lambda: served, sock=listening):
         with socket.create_connection(listening.getsockname()[:2]):
             assert await served.no_delay
+
+
+async def test_p10_a_reader_that_takes_nothing_is_felt_at_once() -> None:
+    """A kernel would take 4 MB of an answer for somebody who never reads."""
+    listening = _listen("127.0.0.1", 0)
+    with socket.create_connection(listening.getsockname()[:2]):
+        accepted, _ = await asyncio.get_running_loop().sock_accept(listening)
+        taken = 0
+        with accepted, contextlib.suppress(BlockingIOError):
+            while taken < 2**22:
+                taken += accepted.send(bytes(2**14))
+    listening.close()
+    assert taken < 2**20
 
 
 class _Wire(asyncio.Transport):
