@@ -30,7 +30,7 @@ from app.incidents.models import (
     Step,
     Supplement,
 )
-from app.media.models import MediaFile
+from app.media.models import Derivative, Examination, MediaFile, Rereading
 from app.notifications.models import Inbox, Notice, OpenStream, Reminder
 from app.routing.models import Decision, RoutingRule
 from app.webhooks.models import Attempt, Delivery, Endpoint
@@ -48,7 +48,9 @@ TABLES = (
     Decision,
     DeletedIncident,
     Delivery,
+    Derivative,
     Endpoint,
+    Examination,
     FormerPassword,
     HistoryEntry,
     Inbox,
@@ -71,6 +73,7 @@ TABLES = (
     Platform,
     RefreshToken,
     Reminder,
+    Rereading,
     RoleHolding,
     RoutingRule,
     Step,

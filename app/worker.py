@@ -11,11 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.accounts.lockout import prune_failures
 from app.accounts.tokens import prune_sessions
+from app.core import jobs
 from app.core.idempotency import prune as prune_answers
 from app.core.object_store import StoreUnavailable
 from app.core.relay import Relay
 from app.core.resources import Resources
 from app.core.settings import Role
+from app.media.jobs import JOBS
 from app.media.sweeping import sweep
 from app.notifications.reminding import Reminding
 from app.reactions import REACTIONS
@@ -42,6 +44,7 @@ async def work(resources: Resources, roles: Collection[Role], stop: asyncio.Even
         running.append(Reminding(resources).run(stop))
     if "jobs" in roles:
         running.append(_keep_up(resources, stop))
+        running.append(jobs.work(resources, JOBS, stop))
     await asyncio.gather(stop.wait(), *running)
 
 

@@ -9,8 +9,10 @@ _UNROUTED = text("""
     SELECT min(received_at) FROM incidents WHERE state = 'submitted' AND current_step_id IS NULL""")
 _OUTBOX = text("SELECT min(recorded_at) FROM domain_events WHERE processed_at IS NULL")
 _MEDIA = text("""
-    SELECT min(i.received_at) FROM incident_media m JOIN incidents i ON i.id = m.incident_id
-    WHERE m.state = 'expected'""")
+    SELECT least(
+      (SELECT min(i.received_at) FROM incident_media m JOIN incidents i ON i.id = m.incident_id
+       WHERE m.state = 'expected'),
+      (SELECT min(queued_at) FROM media_examinations WHERE state = 'queued'))""")
 _UNSEEN = text("""
     SELECT min(n.at) FROM notices n JOIN incidents i ON i.id = n.incident_id
     WHERE n.acked_at IS NULL AND i.urgency IN ('urgent', 'critical')""")
@@ -22,7 +24,7 @@ _WEBHOOKS = text("""
 _AGES = (
     ("unrouted_oldest_seconds", "Oldest report without a unit", _UNROUTED),
     ("outbox_oldest_seconds", "Oldest event without its reactions", _OUTBOX),
-    ("media_pending_oldest_seconds", "Oldest report with files still expected", _MEDIA),
+    ("media_pending_oldest_seconds", "Oldest file still expected, or not yet looked into", _MEDIA),
     ("webhook_oldest_due_seconds", "Oldest delivery that should have been tried", _WEBHOOKS),
     ("unseen_urgent_oldest_seconds", "Oldest notice of an urgent matter nobody has seen", _UNSEEN),
 )

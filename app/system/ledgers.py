@@ -7,7 +7,7 @@ message a platform verified (V5). The bytes in the store (V2) are read here too.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.object_store import ObjectMissing, ObjectStore
 from app.incidents.models import Incident, IncidentMedia
-from app.media.models import MediaFile
+from app.media.models import Derivative, MediaFile
 from app.notifications.models import Notice
 from app.system.invariants import Violation
 from app.webhooks.models import Delivery
@@ -181,7 +181,8 @@ async def files_whole(store: ObjectStore, files: Iterable[KeptFile]) -> AsyncIte
 
 async def strays(session: AsyncSession, store: ObjectStore) -> list[str]:
     """Keys of objects that no row names: harmless, and swept when they are old enough."""
-    named: Collection[str | None] = set(await session.scalars(select(MediaFile.object_key)))
+    files, pictures = select(MediaFile.object_key), select(Derivative.object_key)
+    named = {*await session.scalars(files), *await session.scalars(pictures)}
     return [item.key async for item in store.list("media/") if item.key not in named]
 
 
