@@ -15,6 +15,7 @@ from typing import IO, Any
 import orjson
 
 from app.core.settings import JobsSettings
+from app.media.findings import Picture, Refused
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 _MOST_BYTES = 16 * 1024 * 1024
@@ -23,23 +24,9 @@ _SPARE_S = 5
 """For starting, and for waiting while others have the processor."""
 
 
-class Refused(Exception):  # noqa: N818 - names the fact
-    """Nothing can be made of this file; the text is the code that says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One derivative, encoded as WebP."""
-
-    variant: str
-    width: int
-    height: int
-    body: bytes
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`facts`: the fields of `looking.Look`, but for the pictures."""
+    """`facts`: the fields of `Look`, but for the pictures."""
 
     facts: dict[str, Any]
     pictures: tuple[Picture, ...]

@@ -25,7 +25,8 @@ from app.core.jobs import defer
 from app.core.object_store import ObjectMissing
 from app.core.resources import Resources
 from app.media import rereading
-from app.media.children import Answer, Picture, Refused, look_into
+from app.media.children import Answer, look_into
+from app.media.findings import Picture, Refused
 from app.media.models import Derivative, Examination
 from app.media.queries import stored_file
 from app.media.storing import remove

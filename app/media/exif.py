@@ -6,10 +6,12 @@ Claims, not facts: the phone's clock and receiver wrote them, and anybody can ch
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from PIL.ExifTags import GPS, IFD, Base
 from PIL.Image import Exif
+
+from app.media.findings import Taken
 
 _TIME = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)")
 _OFFSET = re.compile(r"[+-]\d\d:\d\d")
@@ -17,16 +19,6 @@ _ISO6709 = re.compile(r"([+-]\d{1,2}(?:\.\d+)?)([+-]\d{1,3}(?:\.\d+)?)")
 _SEXAGESIMAL = 3
 _DECIMALS = 7
 """A centimetre."""
-
-
-class Taken(NamedTuple):
-    """`at` in ISO 8601, without an offset where none was written; degrees."""
-
-    at: str | None = None
-    lon: float | None = None
-    lat: float | None = None
-    datum: str | None = None
-    """As written; phones mostly leave it out and mean WGS-84."""
 
 
 def taken_of_picture(exif: Exif) -> Taken:

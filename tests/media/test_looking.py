@@ -3,8 +3,6 @@
 import io
 from collections.abc import Callable
 from datetime import datetime
-from tempfile import TemporaryFile
-from typing import Any
 
 import pillow_heif
 import pytest
@@ -12,36 +10,12 @@ from PIL import Image, ImageDraw
 
 from app.core.settings import JobsSettings
 from app.media import samples
-from app.media.children import Answer, Refused, look_into
-from app.media.looking import difference_hash
+from app.media.pictures import difference_hash
 from tests.media.broken import png_bomb
+from tests.media.watching import code_of, encoded, look, opened
 
-LIMITS = JobsSettings()
 TAKEN = datetime(2026, 3, 11, 12, 0)  # noqa: DTZ001 - a camera's clock has no zone
 PHOTO = samples.photo(3, 106.68, 35.54, TAKEN)
-
-
-async def look(body: bytes, content_type: str, limits: JobsSettings = LIMITS) -> Answer:
-    with TemporaryFile() as file:
-        file.write(body)
-        file.seek(0)
-        return await look_into(file, content_type, limits)
-
-
-async def code_of(body: bytes, content_type: str, limits: JobsSettings = LIMITS) -> str:
-    with pytest.raises(Refused) as refused:
-        await look(body, content_type, limits)
-    return str(refused.value)
-
-
-def encoded(image: Image.Image, suffix: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, suffix, **options)
-    return buffer.getvalue()
-
-
-def opened(answer: Answer) -> dict[str, Image.Image]:
-    return {each.variant: Image.open(io.BytesIO(each.body)) for each in answer.pictures}
 
 
 @pytest.mark.parametrize(("width", "height", "most"), [(30_000, 30_000, 110_000), (10_000,) * 3])
