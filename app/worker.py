@@ -17,11 +17,12 @@ from app.core.object_store import StoreUnavailable
 from app.core.relay import Relay
 from app.core.resources import Resources
 from app.core.settings import Role
+from app.incidents.retention import retain
 from app.media.jobs import JOBS
 from app.media.sweeping import sweep
 from app.notifications.reminding import Reminding
 from app.reactions import REACTIONS
-from app.system.rereading import reread
+from app.system.rereading import reread_by_night
 from app.webhooks.callback_pump import CallbackPump
 from app.webhooks.callbacks import prune_callbacks
 from app.webhooks.endpoints import prune_deliveries
@@ -70,11 +71,15 @@ async def upkeep(resources: Resources) -> None:
 
     What fails is tried next hour.
     """
-    for task in (_prune, sweep, reread):
+    for task in (_prune, _retain, sweep, reread_by_night):
         try:
             await task(resources)
         except (StoreUnavailable, SQLAlchemyError) as unavailable:
             log.warning("upkeep_put_off", error=type(unavailable).__name__)
+
+
+async def _retain(resources: Resources) -> None:
+    await retain(resources)
 
 
 async def _prune(resources: Resources) -> None:

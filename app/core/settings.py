@@ -106,6 +106,13 @@ class JobsSettings(_Group):
     seconds: int = Field(default=20, ge=1, le=300)
 
 
+class RetentionSettings(_Group):
+    """Months after a matter ended; a category may have its own (2-domain §8)."""
+
+    media_months: int = Field(default=24, ge=1, le=1200)
+    parties_months: int = Field(default=12, ge=1, le=1200)
+
+
 class DiskSettings(_Group):
     """When a disk is full: so much of it is used, and less than so many bytes are left."""
 
@@ -156,6 +163,7 @@ class Settings(BaseSettings):
     tokens: TokenSettings = TokenSettings()
     intake: IntakeSettings = IntakeSettings()
     jobs: JobsSettings = JobsSettings()
+    retention: RetentionSettings = RetentionSettings()
     disk: DiskSettings = DiskSettings()
 
     _lists = field_validator("trusted_proxies", "cors_origins", mode="before")(_split)

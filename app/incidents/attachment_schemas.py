@@ -50,3 +50,50 @@ class AttachmentView(View):
     duration_s: Annotated[float, Field(ge=0, le=1e9)] | None
     taken: TakenView | None
     """When and where by the file's own word; only beside `url`."""
+
+
+class RereadingView(View):
+    """One time the stored bytes were read back and hashed."""
+
+    at: datetime
+    purpose: str = Field(
+        max_length=20, json_schema_extra={"x-extensible-enum": ["examination", "sample", "verify"]}
+    )
+    found: str = Field(
+        max_length=20, json_schema_extra={"x-extensible-enum": ["whole", "other", "gone"]}
+    )
+
+
+class DerivativeView(View):
+    variant: str = Field(max_length=20)
+    content_type: str = Field(max_length=100)
+    size: Count
+    sha256: str = Field(max_length=64)
+    width: Count
+    height: Count
+
+
+class CustodyView(View):
+    """What is known of a file from its capture to now (保管记录): hashes, times, hands."""
+
+    incident_id: UUID
+    attachment_id: UUID
+    kind: str = Field(max_length=20)
+    name: str = Field(max_length=255)
+    state: str = Field(max_length=20)
+    content_type: str | None = Field(max_length=100)
+    size: Count | None
+    sha256: str | None = Field(max_length=64)
+    """Computed over the bytes as they came; every re-reading is compared with it."""
+    captured_at: datetime | None
+    """As the phone claimed when it sent the file."""
+    taken: TakenView | None
+    """As the file itself says."""
+    uploaded_at: datetime | None
+    uploaded_by: UUID | None
+    terminal_id: str | None = Field(max_length=200)
+    clock_offset_s: Annotated[int, Field(ge=-(2**53), le=2**53)] | None
+    """The phone's clock minus ours when it sent the report."""
+    derivatives: list[DerivativeView] = Field(max_length=10)
+    rereadings: list[RereadingView] = Field(max_length=1000)
+    """The newest first."""

@@ -76,7 +76,7 @@ def shown(
         size=file.size if file else item.size,
         sha256=digest.hex() if digest else None,
         content_type=file.content_type if file else None,
-        state=item.state,
+        state="erased" if file is not None and file.state == "erased" else item.state,
         url=links.to("original"),
         view_url=links.to("view"),
         preview_url=links.to("preview"),
@@ -87,7 +87,7 @@ def shown(
         width=found.width if found else None,
         height=found.height if found else None,
         duration_s=found.duration_s if found else None,
-        taken=_taken(found, incident, looking.datum) if found and known else None,
+        taken=taken_view(found, incident, looking.datum) if found and known else None,
     )
 
 
@@ -96,8 +96,8 @@ class _Links:
 
     def __init__(self, attachment: Attachment, looking: Looking, *, known: bool) -> None:
         self._looking = looking
-        is_stored = attachment.file is not None and attachment.link.state == "stored"
-        self._file = attachment.file if is_stored else None
+        file = attachment.file
+        self._file = file if file is not None and file.state == "stored" else None
         # a camera writes its model, its number and where it was: that would tell who is hidden
         withheld = not known and attachment.link.kind == "photo"
         self._variants = attachment.variants | (set() if withheld else {"original"})
@@ -112,7 +112,8 @@ class _Links:
         return made.url
 
 
-def _taken(found: Examination, incident: Incident, datum: Datum) -> TakenView | None:
+def taken_view(found: Examination, incident: Incident, datum: Datum) -> TakenView | None:
+    """None where the file says nothing."""
     lon, lat = found.taken_lon, found.taken_lat
     if found.taken_at is None and lon is None:
         return None

@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_once
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.areas.datum import to_wgs84
-from app.core.db import new_id, one_of
+from app.core.db import new_id
 from app.core.jobs import defer
 from app.core.object_store import ObjectMissing
 from app.core.resources import Resources
@@ -237,13 +237,3 @@ async def _end(
         .where(Examination.file_id == file_id)
         .values(state=state, code=code, ended_at=at, **facts)
     )
-
-
-async def forget(session: AsyncSession, file_ids: Sequence[UUID]) -> list[str]:
-    """Take away all that was made of files. Returns the keys of their objects, to be removed."""
-    keys = await session.scalars(
-        delete(Derivative)
-        .where(one_of(Derivative.file_id, file_ids))
-        .returning(Derivative.object_key)
-    )
-    return list(keys)

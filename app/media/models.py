@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Model, new_id
 
-FileState = Literal["expected", "receiving", "verifying", "stored", "rejected"]
+FileState = Literal["expected", "receiving", "verifying", "stored", "rejected", "erased"]
 
 
 class MediaFile(Model):
@@ -37,7 +37,8 @@ class MediaFile(Model):
 
     __table_args__ = (
         CheckConstraint(
-            "state IN ('expected', 'receiving', 'verifying', 'stored', 'rejected')", name="state"
+            "state IN ('expected', 'receiving', 'verifying', 'stored', 'rejected', 'erased')",
+            name="state",
         ),
         CheckConstraint("kind IN ('photo', 'video', 'audio')", name="kind"),
         CheckConstraint("size >= 0", name="size"),

@@ -12,7 +12,33 @@ branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 
+_STATES = "'expected', 'receiving', 'verifying', 'stored', 'rejected'"
+
+
 def upgrade() -> None:
+    _replace_states(f"{_STATES}, 'erased'")
+    op.create_table(
+        "retention_periods",
+        sa.Column("category", sa.Text(), nullable=False),
+        sa.Column("media_months", sa.BigInteger(), nullable=True),
+        sa.Column("parties_months", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("media_months > 0", name=op.f("ck_retention_periods_media_months")),
+        sa.CheckConstraint("parties_months > 0", name=op.f("ck_retention_periods_parties_months")),
+        sa.ForeignKeyConstraint(
+            ["category"], ["categories.code"], name=op.f("fk_retention_periods_category")
+        ),
+        sa.PrimaryKeyConstraint("category", name=op.f("pk_retention_periods")),
+    )
+    op.create_table(
+        "legal_holds",
+        sa.Column("incident_id", sa.Uuid(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("placed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["incident_id"], ["incidents.id"], name=op.f("fk_legal_holds_incident_id")
+        ),
+        sa.PrimaryKeyConstraint("incident_id", name=op.f("pk_legal_holds")),
+    )
     op.create_table(
         "media_examinations",
         sa.Column("file_id", sa.Uuid(), nullable=False),
@@ -113,3 +139,18 @@ def downgrade() -> None:
     op.drop_table("media_rereadings")
     op.drop_table("media_derivatives")
     op.drop_table("media_examinations")
+    op.drop_table("legal_holds")
+    op.drop_table("retention_periods")
+    op.execute("UPDATE media_files SET state = 'rejected' WHERE state = 'erased'")
+    _replace_states(_STATES)
+
+
+def _replace_states(states: str) -> None:
+    op.drop_constraint(op.f("ck_media_files_state"), "media_files", type_="check")
+    op.create_check_constraint(
+        op.f("ck_media_files_state"),
+        "media_files",
+        f"state IN ({states})",
+        postgresql_not_valid=True,
+    )
+    op.execute("ALTER TABLE media_files VALIDATE CONSTRAINT ck_media_files_state")
