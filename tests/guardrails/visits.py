@@ -69,6 +69,7 @@ class Visitors:
             "import_id": begun["id"],
             "person_id": people[0]["id"],
             "file_id": file_id,
+            "attachment_id": shown["id"],
             "variant": variant,
             **dict(parse_qsl(link.query)),
         }
