@@ -18,14 +18,17 @@ from app.core.s3_store import S3Store
 from app.core.settings import Settings
 from app.embedded.kept import with_kept
 from app.embedded.ownership import EmbeddedError
+from app.media.rereading import note
 from app.system.invariants import Violation, check_all
 from app.system.ledgers import (
     KeptFile,
     Ledger,
     acknowledged,
+    damage,
     files_promised,
     files_whole,
     kept_files,
+    reread,
     seen_in_order,
     verified_by_platforms,
 )
@@ -130,25 +133,40 @@ async def _read_back(settings: Settings, files: Sequence[KeptFile]) -> AsyncIter
 
 
 async def verify(settings: Settings, most: int | None, say: Say) -> int:
-    """Read back so many files, or all of them; the exit status."""
+    """Read back so many files, or all of them, and write down what was found; the exit status.
+
+    A file whose bytes are others or gone is expected again, and its reporter is told (F10).
+    """
+    sessions, store = Sessions(make_engine(settings.database)), S3Store(settings.store)
+    read = damaged = 0
     try:
-        async with _snapshot(settings) as session:
+        async with sessions.read() as session:
             files = await kept_files(session, most)
-        damaged = [found async for found in _read_back(settings, files)]
+        async for file, found in reread(store, files):
+            async with sessions.begin() as session:
+                await note(session, file.file_id, "verify", found, at=SystemClock().now())
+            read += 1
+            if found != "whole":
+                damaged += 1
+                say(_line(damage(file, found)))
     except SQLAlchemyError as unanswered:
         say(f"etong: the database does not answer ({type(unanswered).__name__}) / 数据库无法访问")
         return NOT_ASKED
     except StoreUnavailable as unanswered:
         say(f"etong: the object store does not answer ({unanswered}) / 对象存储无法访问")
         return NOT_ASKED
-    for violation in damaged:
-        say(_line(violation))
-    say(f"{len(files)} files read back, {len(damaged)} damaged / 回读附件 {len(files)} 个")
+    finally:
+        await store.close()
+        await sessions.close()
+    say(f"{read} files read back, {damaged} damaged / 回读附件 {read} 个")
     return VIOLATED if damaged else HOLDS
 
 
-def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """`etong check` and `etong media verify`."""
+def add_command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    media: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> None:
+    """`etong check` and, below `media`, `etong media verify`."""
     parser = commands.add_parser("check", help="ask database and store whether every promise holds")
     parser.add_argument(
         "--ledger", action="append", default=[], type=Path, metavar="FILE", help="several times"
@@ -157,10 +175,12 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "--media", choices=get_args(Media), default="sample", help=f"sample: {SAMPLE} files"
     )
     parser.set_defaults(run=_run)
-    media = commands.add_parser("media", help="the stored files")
-    parts = media.add_subparsers(required=True, metavar="command")
-    verifying = parts.add_parser("verify", help="read files back and compare their SHA-256")
-    verifying.add_argument("--all", action="store_true", help=f"not only {SAMPLE}, drawn at random")
+    verifying = media.add_parser("verify", help="read files back and compare their SHA-256")
+    how_many = verifying.add_mutually_exclusive_group()
+    how_many.add_argument("--all", action="store_true", help="every file there is")
+    how_many.add_argument(
+        "--sample", type=int, default=SAMPLE, metavar="N", help=f"drawn at random; {SAMPLE}"
+    )
     verifying.set_defaults(run=_verify)
 
 
@@ -169,7 +189,7 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _verify(settings: Settings, options: argparse.Namespace) -> int:
-    most = None if options.all else SAMPLE
+    most = None if options.all else options.sample
     return _asked(settings, lambda given: verify(given, most, print))
 
 

@@ -27,6 +27,7 @@ from app.embedded.run import DRAIN_S, Announce
 from app.embedded.run import run as run_embedded
 from app.embedded.seeding import prepare
 from app.flagged import add_command as add_events
+from app.keeping import add_command as add_keeping
 from app.opening import opened
 from app.schema import migrate
 from app.serving import run_fast, serve
@@ -69,7 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     showing.add_argument("files", nargs="*", type=Path, help="photos and videos to send instead")
     showing.add_argument("--url", default=os.environ.get("ETONG_URL") or "http://127.0.0.1:8000")
     showing.set_defaults(run=_demo)
-    add_check(commands)
+    media = commands.add_parser("media", help="the stored files").add_subparsers(
+        required=True, metavar="command"
+    )
+    add_check(commands, media)
+    add_keeping(commands, media)
     add_events(commands)
     add_simulate(commands)
     add_webhooks(commands)

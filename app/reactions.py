@@ -2,6 +2,7 @@
 
 from app.core.relay import Reactions
 from app.incidents.events import (
+    AttachmentLost,
     AttachmentStored,
     IncidentCommented,
     IncidentRated,
@@ -9,6 +10,8 @@ from app.incidents.events import (
     StateChanged,
     StepOpened,
 )
+from app.incidents.reactions import ask_for_file_again, look_into_files
+from app.media.events import FileDamaged
 from app.notifications.events import OutcomeUnseen
 from app.notifications.reactions import tell_centres, tell_reporter, tell_unit
 from app.routing.reactions import route_to_unit
@@ -16,12 +19,14 @@ from app.webhooks.events import CallbackRefused, EndpointDisabled
 from app.webhooks.reactions import queue_deliveries
 
 REACTIONS: Reactions = {
-    IncidentReported: (route_to_unit, tell_reporter, queue_deliveries),
+    IncidentReported: (route_to_unit, tell_reporter, queue_deliveries, look_into_files),
     StepOpened: (tell_unit, tell_reporter, queue_deliveries),
     StateChanged: (tell_unit, tell_reporter, queue_deliveries),
     IncidentCommented: (tell_unit, tell_reporter, queue_deliveries),
     IncidentRated: (tell_unit, queue_deliveries),
-    AttachmentStored: (tell_reporter, queue_deliveries),
+    AttachmentStored: (tell_reporter, queue_deliveries, look_into_files),
+    AttachmentLost: (tell_reporter,),
+    FileDamaged: (ask_for_file_again,),
     OutcomeUnseen: (tell_centres,),
     CallbackRefused: (queue_deliveries,),
     EndpointDisabled: (queue_deliveries,),

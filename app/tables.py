@@ -27,10 +27,12 @@ from app.incidents.models import (
     Incident,
     IncidentMedia,
     IncidentSerial,
+    LegalHold,
+    RetentionPeriod,
     Step,
     Supplement,
 )
-from app.media.models import MediaFile
+from app.media.models import Derivative, Examination, MediaFile, Rereading
 from app.notifications.models import Inbox, Notice, OpenStream, Reminder
 from app.routing.models import Decision, RoutingRule
 from app.webhooks.models import (
@@ -58,7 +60,9 @@ TABLES = (
     Decision,
     DeletedIncident,
     Delivery,
+    Derivative,
     Endpoint,
+    Examination,
     FormerPassword,
     HistoryEntry,
     Inbox,
@@ -66,6 +70,7 @@ TABLES = (
     IncidentMedia,
     IncidentSerial,
     KeptAnswer,
+    LegalHold,
     Limit,
     LoginFailure,
     LoginSession,
@@ -81,6 +86,8 @@ TABLES = (
     Platform,
     RefreshToken,
     Reminder,
+    Rereading,
+    RetentionPeriod,
     RoleHolding,
     RoutingRule,
     Step,

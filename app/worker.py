@@ -11,15 +11,18 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.accounts.lockout import prune_failures
 from app.accounts.tokens import prune_sessions
+from app.core import jobs
 from app.core.idempotency import prune as prune_answers
 from app.core.object_store import StoreUnavailable
 from app.core.relay import Relay
 from app.core.resources import Resources
 from app.core.settings import Role
+from app.incidents.retention import retain
+from app.media.jobs import JOBS
 from app.media.sweeping import sweep
 from app.notifications.reminding import Reminding
 from app.reactions import REACTIONS
-from app.system.rereading import reread
+from app.system.rereading import reread_by_night
 from app.webhooks.callback_pump import CallbackPump
 from app.webhooks.callbacks import prune_callbacks
 from app.webhooks.endpoints import prune_deliveries
@@ -42,6 +45,7 @@ async def work(resources: Resources, roles: Collection[Role], stop: asyncio.Even
         running.append(Reminding(resources).run(stop))
     if "jobs" in roles:
         running.append(_keep_up(resources, stop))
+        running.append(jobs.work(resources, JOBS, stop))
     await asyncio.gather(stop.wait(), *running)
 
 
@@ -67,11 +71,15 @@ async def upkeep(resources: Resources) -> None:
 
     What fails is tried next hour.
     """
-    for task in (_prune, sweep, reread):
+    for task in (_prune, _retain, sweep, reread_by_night):
         try:
             await task(resources)
         except (StoreUnavailable, SQLAlchemyError) as unavailable:
             log.warning("upkeep_put_off", error=type(unavailable).__name__)
+
+
+async def _retain(resources: Resources) -> None:
+    await retain(resources)
 
 
 async def _prune(resources: Resources) -> None:

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from app.core.clock import FakeClock
 from app.core.db import Sessions, make_engine, new_id
+from app.core.jobs import drain as drain_jobs
 from app.core.memory_store import MemoryStore
 from app.core.relay import Relay
 from app.core.resources import Resources
@@ -22,6 +23,7 @@ from app.core.settings import DatabaseSettings, Settings
 from app.core.wakeups import MemoryWakeups
 from app.embedded.seeding import seed
 from app.main import create_app
+from app.media.jobs import JOBS
 from app.notifications.delivered import Delivered
 from app.reactions import REACTIONS
 
@@ -138,6 +140,12 @@ class District:
 
     async def drain(self) -> int:
         return await Relay(self.resources, REACTIONS).drain()
+
+    async def work_off(self) -> None:
+        """Let the relay catch up, then the jobs it has queued, and the relay once more."""
+        await self.drain()
+        await drain_jobs(self.resources, JOBS)
+        await self.drain()
 
     async def report(self, username: str = "worker-yonghong", **changes: Any) -> dict[str, Any]:
         """A text report of this person, routed; its receipt."""

@@ -6,7 +6,7 @@ taken as equal.
 """
 
 from collections.abc import Callable
-from math import atan2, cos, hypot, pi, radians, sin, sqrt
+from math import asin, atan2, cos, hypot, pi, radians, sin, sqrt
 from typing import Literal
 
 Datum = Literal["wgs84", "gcj02", "bd09", "cgcs2000"]
@@ -16,6 +16,8 @@ Point = tuple[float, float]
 _A = 6378245.0
 """Semi-major axis of the Krasovsky 1940 ellipsoid, in metres: GCJ-02 is defined on it."""
 _EE = 0.00669342162296594323
+_EARTH_M = 6371008.8
+"""Mean radius of the WGS-84 ellipsoid (IUGG)."""
 _BD = pi * 3000.0 / 180.0
 _STEPS = 16
 _CLOSE = 1e-10
@@ -38,6 +40,13 @@ def from_wgs84(lon: float, lat: float, datum: Datum) -> Point:
     if datum == "bd09":
         return _on_earth(*_bd09_of_gcj02(*_gcj02_of_wgs84(lon, lat)))
     return lon, lat
+
+
+def distance_m(lon: float, lat: float, other_lon: float, other_lat: float) -> float:
+    """Metres between two WGS-84 points along the sphere; off by less than 0.6 %."""
+    north, east = radians(other_lat - lat), radians(other_lon - lon)
+    half = sin(north / 2) ** 2 + cos(radians(lat)) * cos(radians(other_lat)) * sin(east / 2) ** 2
+    return 2 * _EARTH_M * asin(sqrt(min(half, 1.0)))
 
 
 def _on_earth(lon: float, lat: float) -> Point:

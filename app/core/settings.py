@@ -94,6 +94,25 @@ class IntakeSettings(_Group):
     link_s: int = Field(default=300, ge=10, le=300)
 
 
+class JobsSettings(_Group):
+    """How files are looked into, each in a child of its own (3-protocols M13)."""
+
+    concurrency: int = Field(default=2, ge=1, le=64)
+    """Files at once in this process; each may take `memory_bytes` and a core."""
+    poll_s: float = Field(default=1.0, gt=0, le=60)
+    pixels: int = Field(default=50_000_000, ge=1_000_000)
+    side: int = Field(default=16_384, ge=1024)
+    memory_bytes: int = Field(default=512 * MIB, ge=192 * MIB)
+    seconds: int = Field(default=20, ge=1, le=300)
+
+
+class RetentionSettings(_Group):
+    """Months after a matter ended; a category may have its own (2-domain §8)."""
+
+    media_months: int = Field(default=24, ge=1, le=1200)
+    parties_months: int = Field(default=12, ge=1, le=1200)
+
+
 class DiskSettings(_Group):
     """When a disk is full: so much of it is used, and less than so many bytes are left."""
 
@@ -143,6 +162,8 @@ class Settings(BaseSettings):
     webhooks: WebhookSettings = WebhookSettings()
     tokens: TokenSettings = TokenSettings()
     intake: IntakeSettings = IntakeSettings()
+    jobs: JobsSettings = JobsSettings()
+    retention: RetentionSettings = RetentionSettings()
     disk: DiskSettings = DiskSettings()
 
     _lists = field_validator("trusted_proxies", "cors_origins", mode="before")(_split)

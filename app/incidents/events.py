@@ -70,3 +70,12 @@ class AttachmentStored(IncidentEvent, name="incident.attachment_stored"):
     unit_id: UUID | None
     state: str
     complete: bool
+
+
+class AttachmentLost(IncidentEvent, name="incident.attachment_lost"):
+    """The store did not keep what it took: the file is expected again."""
+
+    attachment_id: UUID
+    unit_id: UUID | None
+    state: str
+    added_by: UUID

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.accounts.caller import Caller
 from app.accounts.dependencies import IdentifiedRoute, etag, require, revision_of
 from app.accounts.permissions import Permission
+from app.areas.datum import Datum
 from app.areas.locate import current_map
 from app.core.errors import (
     CursorInvalid,
@@ -23,18 +24,18 @@ from app.core.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursors, Page
 from app.core.resources import Resources
 from app.deadlines.limits import current_deadlines
 from app.incidents import errors
+from app.incidents.attachments import Looking
 from app.incidents.handling import move
 from app.incidents.models import Incident
 from app.incidents.queries import filtered, history_of, page, visible_incident
 from app.incidents.schemas import (
-    Datum,
     HistoryView,
     IncidentReceipt,
     IncidentView,
     ListQuery,
     TransitionCommand,
 )
-from app.incidents.views import Looking, receipt, show, show_history
+from app.incidents.views import receipt, show, show_history
 
 router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=IdentifiedRoute)
 

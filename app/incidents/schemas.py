@@ -5,10 +5,11 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.areas.datum import Datum
 from app.core.fields import Code, Command, Count, Instant, Lat, Line, Lon, Prose, Sha256, View
+from app.incidents.attachment_schemas import AttachmentView
 from app.incidents.status import Action, State
 
-Datum = Literal["wgs84", "gcj02", "bd09", "cgcs2000"]
 Kind = Literal["photo", "video", "audio"]
 Urgency = Literal["routine", "urgent", "critical", "complex"]
 Source = Literal["patrol", "resident", "assigned", "hotline", "sensor", "platform"]
@@ -206,20 +207,6 @@ class StepView(View):
     """Seconds until `due_at`, negative when overdue."""
     light: Literal["green", "yellow", "red"] | None
     supervision: str = Field(max_length=20)
-
-
-class AttachmentView(View):
-    id: UUID
-    kind: str = Field(max_length=20)
-    name: str = Field(max_length=255)
-    size: Count | None
-    sha256: str | None = Field(max_length=64)
-    content_type: str | None = Field(max_length=100)
-    state: str = Field(max_length=20)
-    url: str | None = Field(max_length=500)
-    view_url: str | None = Field(max_length=500)
-    thumbnail_url: str | None = Field(max_length=500)
-    expires_at: datetime | None
 
 
 class MaskedPerson(View):

@@ -1,27 +1,22 @@
 """How incidents look from outside: rows gathered for many at once, then shown one by one."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.accounts.caller import Caller
 from app.accounts.models import Person, Unit
-from app.areas.datum import from_wgs84
-from app.core.crypto import Keys
+from app.areas.datum import Datum, from_wgs84
 from app.deadlines.limits import light
+from app.incidents.attachments import Attachment, Looking, gathered, shown
 from app.incidents.models import HistoryEntry, Incident, IncidentMedia, Step
 from app.incidents.privacy import masked
 from app.incidents.queries import attachments_of, current_steps
 from app.incidents.rights import Surroundings, allowed_actions, look_around, standing
 from app.incidents.schemas import (
     AttachmentReceipt,
-    AttachmentView,
-    Datum,
     HistoryActor,
     HistoryView,
     IncidentReceipt,
@@ -34,20 +29,6 @@ from app.incidents.schemas import (
 from app.incidents.status import State
 from app.incidents.visibility import knows_reporter
 from app.media.models import MediaFile
-from app.media.viewing import link
-
-Attachment = tuple[IncidentMedia, MediaFile | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Looking:
-    """Who looks, when, in which datum, and the keys that sign file links."""
-
-    caller: Caller
-    now: datetime
-    keys: Keys
-    link_s: int
-    datum: Datum = "wgs84"
 
 
 async def show(
@@ -57,9 +38,7 @@ async def show(
     steps = await current_steps(session, incidents)
     around = await look_around(session, incidents, list(steps.values()))
     names = await _names(session, {incident.reporter_id for incident in incidents})
-    files: defaultdict[UUID, list[Attachment]] = defaultdict(list)
-    for pair in await attachments_of(session, [incident.id for incident in incidents]):
-        files[pair[0].incident_id].append(pair)
+    files = await gathered(session, [incident.id for incident in incidents])
     return [
         _view(incident, steps.get(incident.id), files[incident.id], around, names, looking)
         for incident in incidents
@@ -134,8 +113,8 @@ def _view(
         allowed_actions=[
             str(a) for a in allowed_actions(places, State(incident.state), step, around)
         ],
-        attachments=[_attachment(item, file, looking) for item, file in files],
-        complete=_complete([item for item, _ in files]),
+        attachments=[shown(each, incident, looking, known=known) for each in files],
+        complete=_complete([each.link for each in files]),
         self_handled=incident.self_handled,
         rework_count=incident.rework_count,
         merged_into=incident.merged_into,
@@ -176,26 +155,6 @@ def _step(step: Step, around: Surroundings, now: datetime) -> StepView:
         remaining=int((due - now).total_seconds()) if due else None,
         light=light(now, step.yellow_at, due) if due and step.yellow_at else None,
         supervision=step.supervision,
-    )
-
-
-def _attachment(item: IncidentMedia, file: MediaFile | None, looking: Looking) -> AttachmentView:
-    url, expires_at = None, None
-    digest = file.sha256 if file else item.sha256
-    if file is not None and item.state == "stored":
-        url, expires_at = link(looking.keys, file.id, "original", looking.now, looking.link_s)
-    return AttachmentView(
-        id=item.attachment_id,
-        kind=item.kind,
-        name=item.name,
-        size=file.size if file else item.size,
-        sha256=digest.hex() if digest else None,
-        content_type=file.content_type if file else None,
-        state=item.state,
-        url=url,
-        view_url=None,
-        thumbnail_url=None,
-        expires_at=expires_at,
     )
 
 

@@ -5,12 +5,12 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Header, Query, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.http import Reading, TheResources
 from app.media.errors import FileNotFound
-from app.media.filenames import attachment
-from app.media.models import MediaFile
-from app.media.queries import stored_file
+from app.media.filenames import attachment, derived
+from app.media.queries import derivative_of, stored_file
 from app.media.ranges import Span, wanted_span
 from app.media.viewing import Variant, verify
 
@@ -25,6 +25,17 @@ Expires = Annotated[int, Query(ge=0, le=1 << 40, description="Unix seconds")]
 Signature = Annotated[str, Query(max_length=64)]
 Range = Annotated[str | None, Header(alias="Range", max_length=200)]
 IfRange = Annotated[str | None, Header(max_length=200)]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedFile:
+    """What a link leads to: the original, or a picture made of it."""
+
+    object_key: str
+    size: int
+    sha256: bytes
+    content_type: str
+    filename: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +55,44 @@ async def linked_file(
     variant: Variant,
     expires: Expires = 0,
     signature: Signature = "",
-) -> MediaFile:
+) -> LinkedFile:
     """Raises FileNotFound, LinkExpired."""
     now = resources.clock.now()
     verify(resources.keys, file_id, variant, expires, signature, now=now)
-    file = await stored_file(session, file_id) if variant == "original" else None
-    if file is None:
+    found = await (
+        _original(session, file_id)
+        if variant == "original"
+        else _derivative(session, file_id, variant)
+    )
+    if found is None:
         raise FileNotFound
-    return file
+    return found
+
+
+async def _original(session: AsyncSession, file_id: UUID) -> LinkedFile | None:
+    file = await stored_file(session, file_id)
+    if file is None or file.object_key is None or file.sha256 is None or file.size is None:
+        return None
+    content_type = file.content_type or "application/octet-stream"
+    return LinkedFile(file.object_key, file.size, file.sha256, content_type, file.filename)
+
+
+async def _derivative(session: AsyncSession, file_id: UUID, variant: Variant) -> LinkedFile | None:
+    found = await derivative_of(session, file_id, variant)
+    if found is None:
+        return None
+    picture, file = found
+    name = derived(file.filename, "." + picture.content_type.partition("/")[2])
+    return LinkedFile(picture.object_key, picture.size, picture.sha256, picture.content_type, name)
 
 
 async def shown_file(
     request: Request,
-    file: Annotated[MediaFile, Depends(linked_file)],
+    file: Annotated[LinkedFile, Depends(linked_file)],
     wanted: Range = None,
     if_range: IfRange = None,
 ) -> ShownFile:
     """Raises RangeNotSatisfiable."""
-    if file.object_key is None or file.sha256 is None or file.size is None:
-        raise FileNotFound
     etag = f'"{file.sha256.hex()}"'
     # HEAD has no ranges (RFC 9110 §14.2)
     asked = wanted if request.method == "GET" else None
@@ -71,7 +101,7 @@ async def shown_file(
         **_SAFE,
         "Content-Disposition": attachment(file.filename),
         "Content-Length": str(span.end - span.start if span else file.size),
-        "Content-Type": file.content_type or "application/octet-stream",
+        "Content-Type": file.content_type,
         "ETag": etag,
     }
     if span is None:

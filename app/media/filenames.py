@@ -50,6 +50,11 @@ def _shortened(name: str) -> str:
     return stem.encode()[: _MAX_BYTES - len(kept)].decode("utf-8", "ignore") + kept.decode()
 
 
+def derived(name: str, suffix: str) -> str:
+    """What the picture made of a file is called: its stem, with the suffix of what it is."""
+    return _shortened((name.rpartition(".")[0] or name) + suffix)
+
+
 def attachment(name: str) -> str:
     """A Content-Disposition that saves the file and never shows it in place (RFC 6266)."""
     return f"attachment; filename*=UTF-8''{quote(name, safe='')}"

@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Model, new_id
 
-FileState = Literal["expected", "receiving", "verifying", "stored", "rejected"]
+FileState = Literal["expected", "receiving", "verifying", "stored", "rejected", "erased"]
 
 
 class MediaFile(Model):
@@ -36,7 +37,8 @@ class MediaFile(Model):
 
     __table_args__ = (
         CheckConstraint(
-            "state IN ('expected', 'receiving', 'verifying', 'stored', 'rejected')", name="state"
+            "state IN ('expected', 'receiving', 'verifying', 'stored', 'rejected', 'erased')",
+            name="state",
         ),
         CheckConstraint("kind IN ('photo', 'video', 'audio')", name="kind"),
         CheckConstraint("size >= 0", name="size"),
@@ -53,4 +55,74 @@ class MediaFile(Model):
             "created_at",
             postgresql_where="state IN ('expected', 'receiving', 'verifying')",
         ),
+    )
+
+
+class Examination(Model):
+    """What was found when a file was looked into, and whether that is done."""
+
+    __tablename__ = "media_examinations"
+
+    file_id: Mapped[UUID] = mapped_column(ForeignKey("media_files.id"), primary_key=True)
+    state: Mapped[str]
+    code: Mapped[str | None]
+    """Why there is no picture of it, where `failed`."""
+    tries: Mapped[int] = mapped_column(server_default=sql("0"))
+    """Written before each: a file that takes its process with it is given up all the same."""
+    queued_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    duration_s: Mapped[float | None]
+    codec: Mapped[str | None]
+    picture_hash: Mapped[int | None]
+    """64 bits, signed; pictures of one scene differ in few of them."""
+    taken_at: Mapped[datetime | None]
+    """As the file itself says."""
+    taken_lon: Mapped[float | None]
+    taken_lat: Mapped[float | None]
+    """WGS-84."""
+
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'made', 'failed')", name="state"),
+        CheckConstraint("(state = 'failed') = (code IS NOT NULL)", name="code_says_why"),
+        Index("ix_media_examinations_queued", "queued_at", postgresql_where="state = 'queued'"),
+        Index("ix_media_examinations_picture_hash", "picture_hash"),
+    )
+
+
+class Derivative(Model):
+    """A picture made of a file: smaller, upright, without anything the camera wrote."""
+
+    __tablename__ = "media_derivatives"
+
+    file_id: Mapped[UUID] = mapped_column(ForeignKey("media_files.id"), primary_key=True)
+    variant: Mapped[str] = mapped_column(primary_key=True)
+    object_key: Mapped[str] = mapped_column(unique=True)
+    content_type: Mapped[str]
+    size: Mapped[int]
+    sha256: Mapped[bytes]
+    width: Mapped[int]
+    height: Mapped[int]
+
+    __table_args__ = (
+        CheckConstraint("variant IN ('view', 'preview', 'thumbnail')", name="variant"),
+    )
+
+
+class Rereading(Model):
+    """One time the stored bytes of a file were read back and hashed: a line of its custody."""
+
+    __tablename__ = "media_rereadings"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    file_id: Mapped[UUID] = mapped_column(ForeignKey("media_files.id"))
+    at: Mapped[datetime]
+    purpose: Mapped[str]
+    found: Mapped[str]
+
+    __table_args__ = (
+        CheckConstraint("purpose IN ('examination', 'sample', 'verify')", name="purpose"),
+        CheckConstraint("found IN ('whole', 'other', 'gone')", name="found"),
+        Index("ix_media_rereadings_file_id", "file_id", "at"),
     )

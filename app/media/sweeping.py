@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.object_store import StoredObject
 from app.core.resources import Resources
-from app.media.models import MediaFile
+from app.media.models import Derivative, MediaFile
 
 PREFIX = "media/"
 STRAY_AFTER = timedelta(hours=24)
@@ -46,9 +46,9 @@ async def sweep(resources: Resources) -> Swept:
 
 
 async def _unnamed(session: AsyncSession, keys: Sequence[str]) -> list[str]:
-    named = set(
-        await session.scalars(select(MediaFile.object_key).where(MediaFile.object_key.in_(keys)))
-    )
+    files = select(MediaFile.object_key).where(MediaFile.object_key.in_(keys))
+    pictures = select(Derivative.object_key).where(Derivative.object_key.in_(keys))
+    named = set(await session.scalars(union_all(files, pictures)))
     return [key for key in keys if key not in named]
 
 

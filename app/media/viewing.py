@@ -10,7 +10,7 @@ from uuid import UUID
 from app.core.crypto import Keys
 from app.media.errors import FileNotFound, LinkExpired
 
-Variant = Literal["original", "view", "thumbnail"]
+Variant = Literal["original", "view", "preview", "thumbnail"]
 _PURPOSE = "file-link"
 
 

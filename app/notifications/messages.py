@@ -117,6 +117,13 @@ def files_complete(told: Told) -> Message:
     return Message("附件已收齐", f"事件 {told.number} 的附件已全部收到。")
 
 
+def file_lost(told: Told) -> Message:
+    return Message(
+        "附件需重新上传",
+        f"事件 {told.number} 的一个附件在存储中损坏，请用保存原文件的手机重新上传。",
+    )
+
+
 def clipped(words: str) -> str:
     """As much as a frame of the stream has room for (P6); an ellipsis stands for the rest."""
     room = WORDS_BYTES

@@ -16,6 +16,7 @@ from app.core.db import one_of
 from app.core.events import Recorded
 from app.core.relay import Tick
 from app.incidents.events import (
+    AttachmentLost,
     AttachmentStored,
     IncidentCommented,
     IncidentEvent,
@@ -131,6 +132,8 @@ def _for_reporter(event: IncidentEvent, told: Told) -> Message | None:  # noqa: 
             return None if event.actor_id == event.reporter_id else messages.commented(told)
         case AttachmentStored(complete=True):
             return messages.files_complete(told)
+        case AttachmentLost():
+            return messages.file_lost(told)
         case _:
             return None
 

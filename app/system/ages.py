@@ -13,8 +13,10 @@ _OUTBOX = text("""
       (SELECT min(e.recorded_at) FROM parked_reactions p JOIN domain_events e ON e.id = p.event_id
        WHERE p.next_attempt_at IS NOT NULL))""")
 _MEDIA = text("""
-    SELECT min(i.received_at) FROM incident_media m JOIN incidents i ON i.id = m.incident_id
-    WHERE m.state = 'expected'""")
+    SELECT least(
+      (SELECT min(i.received_at) FROM incident_media m JOIN incidents i ON i.id = m.incident_id
+       WHERE m.state = 'expected'),
+      (SELECT min(queued_at) FROM media_examinations WHERE state = 'queued'))""")
 _UNSEEN = text("""
     SELECT min(n.at) FROM notices n JOIN incidents i ON i.id = n.incident_id
     WHERE n.acked_at IS NULL AND i.urgency IN ('urgent', 'critical')""")
@@ -30,7 +32,7 @@ _GIVEN_UP = text("SELECT count(*) FROM parked_reactions WHERE next_attempt_at IS
 _AGES = (
     ("unrouted_oldest_seconds", "Oldest report without a unit", _UNROUTED),
     ("outbox_oldest_seconds", "Oldest event without its reactions", _OUTBOX),
-    ("media_pending_oldest_seconds", "Oldest report with files still expected", _MEDIA),
+    ("media_pending_oldest_seconds", "Oldest file still expected, or not yet looked into", _MEDIA),
     ("webhook_oldest_due_seconds", "Oldest delivery that should have been tried", _WEBHOOKS),
     ("unseen_urgent_oldest_seconds", "Oldest notice of an urgent matter nobody has seen", _UNSEEN),
 )

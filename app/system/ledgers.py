@@ -7,7 +7,7 @@ message a platform verified (V5). The bytes in the store (V2) are read here too.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.object_store import ObjectMissing, ObjectStore
 from app.incidents.models import Incident, IncidentMedia
-from app.media.models import MediaFile
+from app.media.models import Derivative, MediaFile
+from app.media.rereading import Found
 from app.notifications.models import Notice
 from app.system.invariants import Violation
 from app.webhooks.models import Delivery
@@ -107,7 +108,7 @@ async def files_promised(session: AsyncSession, ledger: Ledger) -> list[Violatio
         rows = await session.execute(
             select(IncidentMedia.attachment_id, MediaFile.sha256)
             .join(MediaFile, MediaFile.id == IncidentMedia.media_id)
-            .where(IncidentMedia.attachment_id.in_(ids), MediaFile.state == "stored")
+            .where(IncidentMedia.attachment_id.in_(ids), MediaFile.state.in_(("stored", "erased")))
         )
         held = {row.attachment_id: row.sha256.hex() for row in rows}
         wrong += [
@@ -172,16 +173,29 @@ async def kept_files(session: AsyncSession, most: int | None = None) -> list[Kep
 
 async def files_whole(store: ObjectStore, files: Iterable[KeptFile]) -> AsyncIterator[Violation]:
     """V2: the bytes in the store hash to what the database says. Raises StoreUnavailable."""
+    async for file, found in reread(store, files):
+        if found != "whole":
+            yield damage(file, found)
+
+
+async def reread(
+    store: ObjectStore, files: Iterable[KeptFile]
+) -> AsyncIterator[tuple[KeptFile, Found]]:
+    """Each file with what its stored bytes were found to be. Raises StoreUnavailable."""
     for file in files:
-        found = await _digest(store, file.object_key)
-        if found != file.sha256:
-            what = "the object is gone" if found is None else "the stored bytes are others"
-            yield Violation("V2", str(file.file_id), what)
+        digest = await _digest(store, file.object_key)
+        yield file, "gone" if digest is None else "whole" if digest == file.sha256 else "other"
+
+
+def damage(file: KeptFile, found: Found) -> Violation:
+    what = "the object is gone" if found == "gone" else "the stored bytes are others"
+    return Violation("V2", str(file.file_id), what)
 
 
 async def strays(session: AsyncSession, store: ObjectStore) -> list[str]:
     """Keys of objects that no row names: harmless, and swept when they are old enough."""
-    named: Collection[str | None] = set(await session.scalars(select(MediaFile.object_key)))
+    files, pictures = select(MediaFile.object_key), select(Derivative.object_key)
+    named = {*await session.scalars(files), *await session.scalars(pictures)}
     return [item.key async for item in store.list("media/") if item.key not in named]
 
 

@@ -1,4 +1,4 @@
-"""Once a night some files are read back and hashed: a store that lies is found out (M10, R3).
+"""Once a night some files are read back and hashed: a store that lies is found out (M10, R3, F10).
 
 `etong media verify` reads back more of them, or all, at any time.
 """
@@ -10,7 +10,8 @@ from prometheus_client import Gauge
 
 from app.core.metrics import Metrics
 from app.core.resources import Resources
-from app.system.ledgers import files_whole, kept_files
+from app.media.rereading import note
+from app.system.ledgers import kept_files, reread
 
 SAMPLE = 200
 _HOURS = range(3, 6)
@@ -42,13 +43,15 @@ class Rereading:
         async with self._resources.sessions.read() as session:
             files = await kept_files(session, SAMPLE)
         damaged = 0
-        async for violation in files_whole(self._resources.store, files):
-            damaged += 1
-            log.error("file_damaged", file_id=violation.subject, what=violation.what)
+        async for file, found in reread(self._resources.store, files):
+            damaged += found != "whole"
+            async with self._resources.sessions.begin() as session:
+                at = self._resources.clock.now()
+                await note(session, file.file_id, "sample", found, at=at)
         log.info("files_reread", files=len(files), damaged=damaged)
         return damaged
 
 
-async def reread(resources: Resources) -> None:
+async def reread_by_night(resources: Resources) -> None:
     """A piece of the upkeep. Raises StoreUnavailable."""
     await resources.the(Rereading).by_night()

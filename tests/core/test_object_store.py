@@ -208,7 +208,7 @@ def at(port: int, deadline_s: float = 10.0) -> StoreSettings:
     )
 
 
-async def test_f8_a_silent_store_is_given_up_at_the_deadline() -> None:
+async def test_f8_f9_a_silent_store_is_given_up_at_the_deadline() -> None:
     async with FakeServer().running() as port:
         store = S3Store(at(port, 0.2))
         started = asyncio.get_running_loop().time()

@@ -112,6 +112,12 @@ async def test_m10_r3_verifying_reads_every_file_back(kept: Kept) -> None:
     await kept.store.put(kept.key, b"other", "image/png")
     assert await verify(kept.settings, 5, say) == VIOLATED
     assert "the stored bytes are others" in kept.said[-2]
+    # it is not stored any more: its phone is asked for it
+    assert await verify(kept.settings, None, say) == HOLDS
+    assert kept.said[-1].startswith("0 files read back, 0 damaged")
+
+
+async def test_f10_verifying_finds_an_object_that_is_gone(kept: Kept) -> None:
     await kept.store.delete([kept.key])
-    assert await verify(kept.settings, 5, say) == VIOLATED
+    assert await verify(kept.settings, 5, kept.said.append) == VIOLATED
     assert "the object is gone" in kept.said[-2]

@@ -11,6 +11,8 @@ from sqlalchemy import select
 
 from app.core.events import record
 from app.incidents.models import Incident
+from app.media.models import MediaFile
+from app.media.rereading import note
 from app.notifications.events import OutcomeUnseen
 from tests.district import PASSWORD, POLICE_LIUHU, District, new_incident
 from tests.guardrails.recording import Recorder, listen
@@ -43,6 +45,20 @@ class Story:
         await self._hear_back()
         await self._report_in_one_post()
         await self._leave_unseen()
+        await self._lose_a_file()
+
+    async def _lose_a_file(self) -> None:
+        """The store did not keep a file, which the night's sample finds out."""
+        resources = self.district.resources
+        async with resources.sessions.begin() as session:
+            file_id = await session.scalar(
+                select(MediaFile.id)
+                .where(MediaFile.state == "stored")
+                .order_by(MediaFile.id.desc())
+            )
+            assert file_id is not None
+            await note(session, file_id, "sample", "gone", at=resources.clock.now())
+        await self.district.drain()
 
     async def _leave_unseen(self) -> None:
         """What the reminders come to when nobody looks; the hours before it are not told."""

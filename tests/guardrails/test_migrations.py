@@ -23,11 +23,21 @@ def test_every_migration_file_begins_with_its_number() -> None:
         assert revision.path.rsplit("/", 1)[1].startswith(f"{revision.revision}_")
 
 
+def _is_ours(name: str | None, kind: str, _: object) -> bool:
+    """The tables of jobs are their library's, and no model describes them."""
+    return kind != "table" or not (name or "").startswith("procrastinate_")
+
+
 def test_the_models_are_what_the_migrations_make(database_url: str) -> None:
     engine = create_engine(database_url)
     with engine.connect() as connection:
         context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True}
+            connection,
+            opts={
+                "compare_type": True,
+                "compare_server_default": True,
+                "include_name": _is_ours,
+            },
         )
         different = compare_metadata(context, metadata)
     engine.dispose()

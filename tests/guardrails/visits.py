@@ -73,6 +73,7 @@ class Visitors:
             "import_id": begun["id"],
             "person_id": people[0]["id"],
             "file_id": file_id,
+            "attachment_id": shown["id"],
             "variant": variant,
             "endpoint_id": await self._endpoint(admin),
             "platform": calling.code,

@@ -5,10 +5,19 @@ from tests.sabotage.guards_of_files import FILES
 from tests.sabotage.guards_of_identity import IDENTITY
 from tests.sabotage.guards_of_intake import INTAKE
 from tests.sabotage.guards_of_matters import MATTERS
+from tests.sabotage.guards_of_pictures import PICTURES
 from tests.sabotage.guards_of_platforms import PLATFORMS
 from tests.sabotage.guards_of_the_spine import SPINE
 
-GUARDS: tuple[Guard, ...] = (*INTAKE, *FILES, *MATTERS, *SPINE, *IDENTITY, *PLATFORMS)
+GUARDS: tuple[Guard, ...] = (
+    *INTAKE,
+    *FILES,
+    *PICTURES,
+    *MATTERS,
+    *SPINE,
+    *IDENTITY,
+    *PLATFORMS,
+)
 TEN = (
     "i3-one-id-one-report",
     "i3-event-in-the-same-transaction",

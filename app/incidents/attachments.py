@@ -1,0 +1,125 @@
+"""How the files of incidents look from outside: links for minutes, and what was found in them."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts.caller import Caller
+from app.areas.datum import Datum, distance_m, from_wgs84
+from app.core.crypto import Keys
+from app.core.db import one_of
+from app.incidents.attachment_schemas import AttachmentView, TakenView
+from app.incidents.models import Incident, IncidentMedia
+from app.incidents.queries import attachments_of
+from app.media.models import Derivative, Examination, MediaFile
+from app.media.viewing import Variant, link
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """Who looks, when, in which datum, and the keys that sign file links."""
+
+    caller: Caller
+    now: datetime
+    keys: Keys
+    link_s: int
+    datum: Datum = "wgs84"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A place in a report, the file in it, and what is known of that."""
+
+    link: IncidentMedia
+    file: MediaFile | None
+    examination: Examination | None
+    variants: frozenset[str]
+
+
+async def gathered(
+    session: AsyncSession, incident_ids: Collection[UUID]
+) -> dict[UUID, list[Attachment]]:
+    """By incident, in the order of the report; three queries however many they are."""
+    pairs = await attachments_of(session, incident_ids)
+    ids = [file.id for _, file in pairs if file is not None]
+    examined = await session.scalars(select(Examination).where(one_of(Examination.file_id, ids)))
+    by_file = {each.file_id: each for each in examined}
+    variants: defaultdict[UUID, set[str]] = defaultdict(set)
+    for row in await session.execute(
+        select(Derivative.file_id, Derivative.variant).where(one_of(Derivative.file_id, ids))
+    ):
+        variants[row.file_id].add(row.variant)
+    found: defaultdict[UUID, list[Attachment]] = defaultdict(list)
+    for item, file in pairs:
+        known = by_file.get(file.id) if file else None
+        made = frozenset(variants[file.id]) if file else frozenset()
+        found[item.incident_id].append(Attachment(item, file, known, made))
+    return found
+
+
+def shown(
+    attachment: Attachment, incident: Incident, looking: Looking, *, known: bool
+) -> AttachmentView:
+    """One attachment. `known`: whether who looks may know who reported the matter."""
+    item, file, found = attachment.link, attachment.file, attachment.examination
+    links = _Links(attachment, looking, known=known)
+    digest = file.sha256 if file else item.sha256
+    return AttachmentView(
+        id=item.attachment_id,
+        kind=item.kind,
+        name=item.name,
+        size=file.size if file else item.size,
+        sha256=digest.hex() if digest else None,
+        content_type=file.content_type if file else None,
+        state="erased" if file is not None and file.state == "erased" else item.state,
+        url=links.to("original"),
+        view_url=links.to("view"),
+        preview_url=links.to("preview"),
+        thumbnail_url=links.to("thumbnail"),
+        expires_at=links.expires_at,
+        derivatives=found.state if found else None,
+        derivatives_code=found.code if found else None,
+        width=found.width if found else None,
+        height=found.height if found else None,
+        duration_s=found.duration_s if found else None,
+        taken=taken_view(found, incident, looking.datum) if found and known else None,
+    )
+
+
+class _Links:
+    """Links to a stored file and to what is made of it, all good for the same time."""
+
+    def __init__(self, attachment: Attachment, looking: Looking, *, known: bool) -> None:
+        self._looking = looking
+        file = attachment.file
+        self._file = file if file is not None and file.state == "stored" else None
+        # a camera writes its model, its number and where it was: that would tell who is hidden
+        withheld = not known and attachment.link.kind == "photo"
+        self._variants = attachment.variants | (set() if withheld else {"original"})
+        self.expires_at: datetime | None = None
+
+    def to(self, variant: Variant) -> str | None:
+        if self._file is None or variant not in self._variants:
+            return None
+        looking = self._looking
+        made = link(looking.keys, self._file.id, variant, looking.now, looking.link_s)
+        self.expires_at = made.expires_at
+        return made.url
+
+
+def taken_view(found: Examination, incident: Incident, datum: Datum) -> TakenView | None:
+    """None where the file says nothing."""
+    lon, lat = found.taken_lon, found.taken_lat
+    if found.taken_at is None and lon is None:
+        return None
+    away = None
+    if lon is not None and lat is not None:
+        if incident.lon is not None and incident.lat is not None:
+            away = round(distance_m(lon, lat, incident.lon, incident.lat))
+        lon, lat = from_wgs84(lon, lat, datum)
+    return TakenView(at=found.taken_at, lon=lon, lat=lat, datum=datum, distance_m=away)
