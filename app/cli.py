@@ -27,6 +27,7 @@ from app.embedded.run import DRAIN_S, Announce
 from app.embedded.run import run as run_embedded
 from app.embedded.seeding import prepare
 from app.opening import opened
+from app.proving import add_command as add_incident
 from app.schema import migrate
 from app.serving import run_fast, serve
 from app.simulation.commands import add_command as add_simulate
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     showing.add_argument("--url", default=os.environ.get("ETONG_URL") or "http://127.0.0.1:8000")
     showing.set_defaults(run=_demo)
     add_check(commands)
+    add_incident(commands)
     add_simulate(commands)
     return parser
 

@@ -14,6 +14,7 @@ from app.core.middleware import RequestContext
 from app.core.resources import Resources
 from app.core.settings import MIB
 from app.deadlines.router import router as deadlines
+from app.evidence.router import router as evidence
 from app.incidents.reporting_router import router as reporting
 from app.incidents.router import router as incidents
 from app.incidents.supplements_router import router as supplements
@@ -32,6 +33,7 @@ V1: tuple[APIRouter, ...] = (
     reporting,
     supplements,
     incidents,
+    evidence,
     accounts,
     routing,
     notifications,

@@ -11,11 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.accounts.lockout import prune_failures
 from app.accounts.tokens import prune_sessions
+from app.core.audit_sealing import Sealing
 from app.core.idempotency import prune as prune_answers
 from app.core.object_store import StoreUnavailable
 from app.core.relay import Relay
 from app.core.resources import Resources
 from app.core.settings import Role
+from app.evidence.anchoring import anchor
 from app.media.sweeping import sweep
 from app.notifications.reminding import Reminding
 from app.reactions import REACTIONS
@@ -42,6 +44,7 @@ async def work(resources: Resources, roles: Collection[Role], stop: asyncio.Even
         running.append(Reminding(resources).run(stop))
     if "jobs" in roles:
         running.append(_keep_up(resources, stop))
+        running.append(Sealing(resources.sessions).run(stop))
     await asyncio.gather(stop.wait(), *running)
 
 
@@ -63,11 +66,11 @@ async def _keep_up(resources: Resources, stop: asyncio.Event) -> None:
 
 
 async def upkeep(resources: Resources) -> None:
-    """Sweep the store, read some of it back by night, forget what has served its time.
+    """Anchor the histories, sweep the store, read some of it back, forget what has served its time.
 
     What fails is tried next hour.
     """
-    for task in (_prune, sweep, reread):
+    for task in (_prune, anchor, sweep, reread):
         try:
             await task(resources)
         except (StoreUnavailable, SQLAlchemyError) as unavailable:
