@@ -1,6 +1,6 @@
 """Verify an export of 综治E通 alone: `python3 verify.py evidence.json [copy-of-an-anchor.json …]`.
 
-Standard library only; what it does is told in docs/evidence.md. Ends with 0 if all holds, else 1.
+Standard library only, explained in docs/evidence.md. Ends with 0 if all holds, else with 1.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 GENESIS = "00" * 32
 
 
-def sha256(data: bytes) -> str:
+def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
@@ -20,16 +20,14 @@ def check_entry(entry, expected, incident, previous):
     if entry["seq"] != expected or entry["previous_hash"] != previous:
         yield "does not follow the entry before: one is missing, swapped or altered"
     if entry["hashed"] is None:  # withheld from this reader: only its place in the chain is proven
-        if entry["texts"] is not None:
-            yield "has words but no facts that vouch for them"
+        yield from ["has words but no facts that vouch for them"] if entry["texts"] else []
         return
     facts = json.loads(entry["hashed"])
     named = (facts["seq"], facts["incident_id"], facts["previous_hash"])
     if sha256(entry["hashed"].encode()) != entry["hash"] or named != (expected, incident, previous):
         yield "is not what was hashed"
     if entry["texts"] is not None:
-        texts = entry["texts"]
-        words = [texts["reason"], texts["text"]]
+        texts, words = entry["texts"], [entry["texts"]["reason"], entry["texts"]["text"]]
         written = json.dumps(words, ensure_ascii=False, separators=(",", ":")).encode()
         if sha256(bytes.fromhex(texts["salt"]) + written) != facts["texts_digest"]:
             yield "has other words than were hashed"
@@ -52,39 +50,37 @@ def root_of(proof, leaves):
 
 
 def check_proof(proof, leaf, anchors):
-    anchor = anchors.get(proof["anchor"], {"leaves": 0, "root": None})
+    anchor = anchors.get(proof["anchor"], {"leaves": 0, "root": ""})
     if proof["leaf"] != leaf or root_of(proof, anchor["leaves"]) != anchor["root"]:
-        yield "is not what was anchored"
+        yield f"{' '.join(leaf.split()[::2])} is not what was anchored"
 
 
-def check_anchor(anchor, copies):
-    named = json.loads(anchor["hashed"])["seq"]
-    if sha256(anchor["hashed"].encode()) != anchor["digest"] or named != anchor["seq"]:
-        yield "is not what was hashed"
-    if copies and anchor["digest"] not in copies:
-        yield "is in none of the copies given"
-
-
-def check(evidence, copies):
-    """Everything that does not hold, a line each."""
-    incident, previous = evidence["incident_id"], GENESIS
-    entries = evidence["entries"]
+def check_history(incident, entries):
+    previous = GENESIS
     for expected, entry in enumerate(entries, 1):
         for wrong in check_entry(entry, expected, incident, previous):
             yield f"entry {expected} {wrong}"
         previous = entry["hash"]
+
+
+def check(evidence, copies):
+    """Everything that does not hold, a line each."""
+    incident, entries = evidence["incident_id"], evidence["entries"]
+    yield from check_history(incident, entries)
     anchors = {each["seq"]: json.loads(each["hashed"]) for each in evidence["anchors"]}
-    for anchor in evidence["anchors"]:
-        yield from (f"anchor {anchor['seq']} {wrong}" for wrong in check_anchor(anchor, copies))
+    for each in evidence["anchors"]:
+        named = anchors[each["seq"]]["seq"]
+        if sha256(each["hashed"].encode()) != each["digest"] or named != each["seq"]:
+            yield f"anchor {each['seq']} is not what was hashed"
+        if copies and each["digest"] not in copies:
+            yield f"anchor {each['seq']} is in none of the copies given"
     if proof := evidence["proof"]:
         seq = int(proof["leaf"].split()[2])
         head = entries[seq - 1]["hash"] if 0 < seq <= len(entries) else None
-        leaf = f"history {incident} {seq} {head}"
-        yield from (f"entry {seq} {wrong}" for wrong in check_proof(proof, leaf, anchors))
+        yield from check_proof(proof, f"history {incident} {seq} {head}", anchors)
     for file in evidence["files"]:
         leaf = f"file {incident} {file['id']} {file['sha256']}"
-        for wrong in check_proof(file["proof"], leaf, anchors) if file["proof"] else ():
-            yield f"file {file['id']} {wrong}"
+        yield from check_proof(file["proof"], leaf, anchors) if file["proof"] else ()
 
 
 def main(paths):
@@ -92,8 +88,7 @@ def main(paths):
     wrong = list(check(evidence, {copy["digest"] for copy in others}))
     print("\n".join(wrong) or "everything holds / 全部核验通过")
     entries, proof = evidence["entries"], evidence["proof"]
-    withheld = sum(each["hashed"] is None for each in entries)
-    erased = sum(each["erased"] for each in entries)
+    withheld, erased = sum(not e["hashed"] for e in entries), sum(e["erased"] for e in entries)
     anchored = proof["leaf"].split()[2] if proof else 0
     print(f"{len(entries)} entries: {withheld} withheld, {erased} erased, anchored to {anchored}")
     for each in evidence["anchors"]:
