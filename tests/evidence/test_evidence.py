@@ -4,13 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import select
 
 from app.cli import main
 from app.core.audit import AuditEntry
 from app.proving import evidence as operators
-from tests.district import District
+from tests.district import SECRET, District
 from tests.evidence.conftest import Proven, export, night
 from tests.evidence.test_verify import verify
 from tests.incidents.paths import (
@@ -93,10 +92,9 @@ async def test_the_operator_writes_the_same(proven: Proven, tmp_path: Any) -> No
     written = await operators(proven.district.resources.settings, proven.number)
     assert written is not None
     same = json.loads(written.model_dump_json())
-    for made in (same, shown := dict(proven.evidence)):
-        made.pop("exported_at")
-    assert same == shown
-    assert verify(tmp_path, proven.evidence)[0] == 0
+    shown = await export(proven.district, WORKER, proven.incident)
+    assert same | {"exported_at": ""} == shown | {"exported_at": ""}
+    assert verify(tmp_path, same)[0] == 0
 
 
 async def test_the_operator_reads_no_words_of_a_tip(proven: Proven, tmp_path: Any) -> None:
@@ -113,12 +111,19 @@ async def test_the_operator_reads_no_words_of_a_tip(proven: Proven, tmp_path: An
     assert verify(tmp_path, seen)[0] == 0
 
 
+def _given(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("ETONG_DATABASE__URL", url)
+    monkeypatch.setenv("ETONG_STORE__ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("ETONG_SECRET_KEY", SECRET)
+
+
 def test_the_command_says_what_it_can_not_write(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
 ) -> None:
-    nowhere = SecretStr("postgresql+psycopg://nobody@127.0.0.1:1/x")
     monkeypatch.setenv("ETONG_HOME", str(tmp_path))
-    monkeypatch.setenv("ETONG_DATABASE__URL", nowhere.get_secret_value())
+    assert main(["incident", "evidence", "620802105-20260311-0001"]) == 1
+    assert "没有内置服务" in capsys.readouterr().err
+    _given(monkeypatch, "postgresql+psycopg://nobody@127.0.0.1:1/x")
     assert main(["incident", "evidence", "620802105-20260311-0001"]) == 1
     assert "数据库无法访问" in capsys.readouterr().err
 
@@ -130,8 +135,7 @@ def test_the_command_writes_a_file_and_refuses_an_unknown_number(
     tmp_path: Any,
 ) -> None:
     url = proven.district.resources.settings.database.url.get_secret_value()
-    monkeypatch.setenv("ETONG_HOME", str(tmp_path))
-    monkeypatch.setenv("ETONG_DATABASE__URL", url)
+    _given(monkeypatch, url)
     path = tmp_path / "evidence.json"
     assert main(["incident", "evidence", proven.number, "--to", str(path)]) == 0
     assert verify(tmp_path, json.loads(path.read_text("utf-8")))[0] == 0
