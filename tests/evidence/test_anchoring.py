@@ -15,7 +15,7 @@ from app.core.object_store import StoreUnavailable
 from app.evidence import merkle
 from app.evidence.anchoring import anchor
 from app.evidence.models import Anchor, AnchoredLeaf
-from app.evidence.writing import GENESIS, anchor_text, object_key
+from app.evidence.writing import GENESIS, anchor_digest, anchor_text, object_key
 from app.worker import upkeep
 from tests.district import District
 from tests.evidence.conftest import NIGHT, closed_matter, export, night
@@ -71,6 +71,15 @@ async def test_each_covers_what_changed_and_the_one_before(district: District) -
     async with district.resources.sessions.read() as session:
         heads = await session.scalar(select(func.count()).select_from(AnchoredLeaf))
     assert heads == 4
+
+
+async def test_an_anchor_is_another_where_the_one_before_is(district: District) -> None:
+    await night(district)
+    (made,) = await _anchors(district)
+    kept = anchor_digest(made)
+    assert kept == made.digest
+    made.previous = bytes([1]) * 32
+    assert anchor_digest(made) != kept
 
 
 async def test_the_digest_is_in_the_log_and_in_the_store(district: District) -> None:

@@ -1,13 +1,14 @@
 """All guards, and the ten that are tried with every change."""
 
 from tests.sabotage.guard import Guard
+from tests.sabotage.guards_of_evidence import EVIDENCE
 from tests.sabotage.guards_of_files import FILES
 from tests.sabotage.guards_of_identity import IDENTITY
 from tests.sabotage.guards_of_intake import INTAKE
 from tests.sabotage.guards_of_matters import MATTERS
 from tests.sabotage.guards_of_the_spine import SPINE
 
-GUARDS: tuple[Guard, ...] = (*INTAKE, *FILES, *MATTERS, *SPINE, *IDENTITY)
+GUARDS: tuple[Guard, ...] = (*INTAKE, *FILES, *MATTERS, *SPINE, *IDENTITY, *EVIDENCE)
 TEN = (
     "i3-one-id-one-report",
     "i3-event-in-the-same-transaction",
