@@ -8,7 +8,7 @@ import asyncio
 from datetime import datetime
 
 import structlog
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.audit_sealing import newest_seal
@@ -95,8 +95,12 @@ async def _keep_copies(resources: Resources) -> None:
         body = object_body(each, each.digest)
         await resources.store.put(object_key(each.night), body, "application/json")
         async with resources.sessions.begin() as session:
-            kept = await session.get_one(Anchor, each.seq)
-            kept.kept_at = resources.clock.now()
+            await session.execute(
+                update(Anchor)
+                # another process may have been faster; once told, it stands
+                .where(Anchor.seq == each.seq, Anchor.kept_at.is_(None))
+                .values(kept_at=resources.clock.now())
+            )
 
 
 _LEAVES = text("""

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from structlog.testing import capture_logs
 from app.core.object_store import StoreUnavailable
 from app.evidence import merkle
 from app.evidence.anchoring import anchor
+from app.evidence.flaws import copy_flaws, kept_anchors
 from app.evidence.models import Anchor, AnchoredLeaf
 from app.evidence.writing import GENESIS, anchor_digest, anchor_text, object_key
 from app.worker import upkeep
@@ -142,3 +144,22 @@ async def test_a_proof_in_a_tree_of_many_blocks(
     for report in (reports[0], reports[5], reports[10]):
         status, said = verify(tmp_path, await export(district, WORKER, report))
         assert status == 0, said
+
+
+async def test_v8_an_anchor_that_differs_from_its_copy_is_named(district: District) -> None:
+    """Whoever makes the database's whole evidence anew has not made the copies anew."""
+    store, key = district.store, "evidence/2026-03-12.json"
+    await night(district)
+    await night(district)
+    async with district.resources.sessions.read() as session:
+        anchors = await kept_anchors(session, None)
+    assert [each.seq for each in anchors] == [2, 1]
+    assert [each async for each in copy_flaws(store, anchors)] == []
+    kept = store.objects[key]
+    for body in (b"{}", b"no json", kept.body.replace(b'"digest":"', b'"digest":"0')):
+        store.objects[key] = replace(kept, body=body)
+        (found,) = [each async for each in copy_flaws(store, anchors)]
+        assert found == ("2026-03-12", "the anchor is not the one in the object store")
+    del store.objects[key]
+    (found,) = [each async for each in copy_flaws(store, anchors)]
+    assert found == ("2026-03-12", "the anchor's copy in the object store is gone")

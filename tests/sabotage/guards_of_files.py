@@ -97,8 +97,8 @@ FILES = (
     guard(
         "m10-a-nights-sample-is-read-back",
         "worker.py",
-        "for task in (_prune, sweep, reread):",
-        "for task in (_prune, sweep):",
+        "for task in (_prune, anchor, sweep, reread):",
+        "for task in (_prune, anchor, sweep):",
         "flows/test_upkeep.py::test_m10_r3_a_nights_sample_finds_bytes_that_changed_in_the_store",
     ),
     guard(
