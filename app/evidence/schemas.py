@@ -3,7 +3,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.core.fields import Count, View
+from app.core.fields import Count, Sha256, View
 
 Hex = Field(pattern=r"^[0-9a-f]{64}$", min_length=64, max_length=64)
 """32 bytes."""
@@ -18,7 +18,7 @@ class ProofView(View):
     anchor: Count
     leaf: str = Field(max_length=300)
     place: Count
-    path: list[str] = Field(max_length=64)
+    path: list[Sha256] = Field(max_length=64)
 
 
 class AnchorView(View):
@@ -53,7 +53,7 @@ class EvidenceEntry(View):
 class EvidenceFile(View):
     id: UUID
     name: str = Field(max_length=255)
-    size: int | None = Field(ge=0)
+    size: Count | None
     sha256: str | None = Field(max_length=64)
     proof: ProofView | None
     """Null until the night after the file was stored."""
