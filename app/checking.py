@@ -18,6 +18,8 @@ from app.core.s3_store import S3Store
 from app.core.settings import Settings
 from app.embedded.kept import with_kept
 from app.embedded.ownership import EmbeddedError
+from app.evidence.flaws import copy_flaws, kept_anchors
+from app.evidence.models import Anchor
 from app.media.rereading import note
 from app.system.invariants import Violation, check_all
 from app.system.ledgers import (
@@ -83,10 +85,11 @@ async def _violations(
         found += await seen_in_order(session, ledger)
         found += await verified_by_platforms(session, ledger)
         files = await _chosen(session, media)
+        anchors = [] if media == "none" else await kept_anchors(session, _most(media))
     for violation in found:
         say(_line(violation))
         yield violation
-    async for violation in _read_back(settings, files):
+    async for violation in _read_back(settings, files, anchors):
         say(_line(violation))
         yield violation
     say(
@@ -120,12 +123,20 @@ async def _snapshot(settings: Settings) -> AsyncIterator[AsyncSession]:
 async def _chosen(session: AsyncSession, media: Media) -> list[KeptFile]:
     if media == "none":
         return []
-    return await kept_files(session, SAMPLE if media == "sample" else None)
+    return await kept_files(session, _most(media))
 
 
-async def _read_back(settings: Settings, files: Sequence[KeptFile]) -> AsyncIterator[Violation]:
+def _most(media: Media) -> int | None:
+    return SAMPLE if media == "sample" else None
+
+
+async def _read_back(
+    settings: Settings, files: Sequence[KeptFile], anchors: Sequence[Anchor] = ()
+) -> AsyncIterator[Violation]:
     store = S3Store(settings.store)
     try:
+        async for subject, what in copy_flaws(store, anchors):
+            yield Violation("V8", subject, what)
         async for violation in files_whole(store, files):
             yield violation
     finally:

@@ -29,6 +29,7 @@ from app.embedded.seeding import prepare
 from app.flagged import add_command as add_events
 from app.keeping import add_command as add_keeping
 from app.opening import opened
+from app.proving import add_command as add_incident
 from app.schema import migrate
 from app.serving import run_fast, serve
 from app.simulation.commands import add_command as add_simulate
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     add_check(commands, media)
     add_keeping(commands, media)
     add_events(commands)
+    add_incident(commands)
     add_simulate(commands)
     add_webhooks(commands)
     return parser

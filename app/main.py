@@ -14,6 +14,7 @@ from app.core.middleware import RequestContext
 from app.core.resources import Resources
 from app.core.settings import MIB
 from app.deadlines.router import router as deadlines
+from app.evidence.router import router as evidence
 from app.incidents.custody_router import router as custody
 from app.incidents.reporting_router import router as reporting
 from app.incidents.router import router as incidents
@@ -34,6 +35,7 @@ V1: tuple[APIRouter, ...] = (
     supplements,
     incidents,
     custody,
+    evidence,
     accounts,
     routing,
     notifications,

@@ -21,6 +21,7 @@ from app.core.events import OutboxRow
 from app.core.idempotency import KeptAnswer
 from app.core.parking import ParkedReaction
 from app.deadlines.models import CalendarDay, Limit, OfficeHours
+from app.evidence.models import Anchor, AnchoredLeaf
 from app.incidents.models import (
     DeletedIncident,
     HistoryEntry,
@@ -46,6 +47,8 @@ from app.webhooks.models import (
 
 metadata = Model.metadata
 TABLES = (
+    Anchor,
+    AnchoredLeaf,
     Area,
     AreaImport,
     AreaRevision,

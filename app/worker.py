@@ -12,11 +12,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.accounts.lockout import prune_failures
 from app.accounts.tokens import prune_sessions
 from app.core import jobs
+from app.core.audit_sealing import Sealing
 from app.core.idempotency import prune as prune_answers
 from app.core.object_store import StoreUnavailable
 from app.core.relay import Relay
 from app.core.resources import Resources
 from app.core.settings import Role
+from app.evidence.anchoring import anchor
 from app.incidents.retention import retain
 from app.media.jobs import JOBS
 from app.media.sweeping import sweep
@@ -46,6 +48,7 @@ async def work(resources: Resources, roles: Collection[Role], stop: asyncio.Even
     if "jobs" in roles:
         running.append(_keep_up(resources, stop))
         running.append(jobs.work(resources, JOBS, stop))
+        running.append(Sealing(resources.sessions).run(stop))
     await asyncio.gather(stop.wait(), *running)
 
 
@@ -67,11 +70,11 @@ async def _keep_up(resources: Resources, stop: asyncio.Event) -> None:
 
 
 async def upkeep(resources: Resources) -> None:
-    """Sweep the store, read some of it back by night, forget what has served its time.
+    """Anchor the histories, sweep the store, read some of it back, forget what has served its time.
 
     What fails is tried next hour.
     """
-    for task in (_prune, _retain, sweep, reread_by_night):
+    for task in (_prune, _retain, anchor, sweep, reread_by_night):
         try:
             await task(resources)
         except (StoreUnavailable, SQLAlchemyError) as unavailable:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from psycopg import sql
 from pydantic import SecretStr
 
+from app.core.audit_sealing import Sealing
 from app.core.clock import FakeClock
 from app.core.db import Sessions, make_engine, new_id
 from app.core.jobs import drain as drain_jobs
@@ -85,6 +86,7 @@ async def seed_template(url: str, at: datetime) -> None:
     sessions = Sessions(make_engine(settings_for(url).database))
     async with sessions.begin() as session:
         await seed(session, PASSWORD, at)
+    await Sealing(sessions).work()
     await sessions.close()
 
 

@@ -1,10 +1,14 @@
-"""The audit trail: who did what to which object, appended in the same transaction, chained."""
+"""The audit trail: who did what to which object, appended in the same transaction.
+
+Entries are chained afterwards (`audit_sealing`): a chain kept by those who write would make
+everybody wait for everybody's commit.
+"""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Identity, Index, insert
+from sqlalchemy import Identity, Index, UniqueConstraint, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -22,8 +26,13 @@ class AuditEntry(Model):
     object_kind: Mapped[str]
     object_id: Mapped[str]
     facts: Mapped[Json]
+    chain_seq: Mapped[int | None]
+    """1…n without gap once sealed; the order of sealing, ids commit out of order."""
+    hash: Mapped[bytes | None]
 
     __table_args__ = (
+        UniqueConstraint("chain_seq"),
+        Index("ix_audit_entries_unsealed", "id", postgresql_where="chain_seq IS NULL"),
         Index("ix_audit_entries_object", "object_kind", "object_id", "id"),
         Index("ix_audit_entries_actor_id", "actor_id", "id"),
     )

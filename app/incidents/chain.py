@@ -41,8 +41,8 @@ def texts_digest(salt: bytes, reason: str | None, text: str | None) -> bytes:
     return hashlib.sha256(salt + orjson.dumps([reason, text])).digest()
 
 
-def entry_hash(entry: Link) -> bytes:
-    """SHA-256 over canonical JSON (sorted keys) of the entry's facts and the previous hash."""
+def hashed(entry: Link) -> bytes:
+    """What the hash covers: canonical JSON (sorted keys) of the facts and the previous hash."""
     facts = {
         "incident_id": str(entry.incident_id),
         "seq": entry.seq,
@@ -58,7 +58,12 @@ def entry_hash(entry: Link) -> bytes:
         "texts_digest": entry.texts_digest.hex(),
         "previous_hash": entry.previous_hash.hex(),
     }
-    return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).digest()
+    return orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)
+
+
+def entry_hash(entry: Link) -> bytes:
+    """SHA-256 over what is hashed of it."""
+    return hashlib.sha256(hashed(entry)).digest()
 
 
 def first_break(entries: Iterable[Sealed]) -> int | None:

@@ -21,6 +21,7 @@ _UNSEEN = text("""
     SELECT min(n.at) FROM notices n JOIN incidents i ON i.id = n.incident_id
     WHERE n.acked_at IS NULL AND i.urgency IN ('urgent', 'critical')""")
 
+_AUDIT = text("SELECT min(at) FROM audit_entries WHERE chain_seq IS NULL")
 _WEBHOOKS = text("""
     SELECT min(d.next_attempt_at) FROM webhook_endpoints e JOIN deliveries d ON d.endpoint_id = e.id
     WHERE e.state = 'active' AND d.state IN ('queued', 'sending')""")
@@ -34,6 +35,7 @@ _AGES = (
     ("outbox_oldest_seconds", "Oldest event without its reactions", _OUTBOX),
     ("media_pending_oldest_seconds", "Oldest file still expected, or not yet looked into", _MEDIA),
     ("webhook_oldest_due_seconds", "Oldest delivery that should have been tried", _WEBHOOKS),
+    ("audit_unsealed_oldest_seconds", "Oldest entry of the audit trail not yet chained", _AUDIT),
     ("unseen_urgent_oldest_seconds", "Oldest notice of an urgent matter nobody has seen", _UNSEEN),
 )
 _COUNTS = (

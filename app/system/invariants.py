@@ -12,7 +12,8 @@ from operator import attrgetter
 from sqlalchemy import TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.incidents.chain import first_break
+from app.evidence.flaws import flaws
+from app.incidents.chain import first_break, texts_digest
 from app.incidents.models import HistoryEntry, Incident
 from app.incidents.status import FINAL, edges
 
@@ -123,9 +124,16 @@ async def chains_verify(session: AsyncSession, now: datetime) -> list[Violation]
             broken.append(Violation("V8", str(incident.id), f"the chain breaks at entry {seq}"))
         elif entries[-1].hash != incident.history_head:
             broken.append(Violation("V8", str(incident.id), "the chain does not end at its head"))
+        elif any(_reworded(entry) for entry in entries):
+            broken.append(Violation("V8", str(incident.id), "words that are not the ones hashed"))
         if len(broken) >= MOST:
             break
     return broken
+
+
+async def evidence_holds(session: AsyncSession, now: datetime) -> list[Violation]:
+    """V8: the audit trail's chain, the nightly anchors, and what they once covered."""
+    return [Violation("V8", subject, what) for subject, what in await flaws(session, now)]
 
 
 CHECKS: tuple[Check, ...] = (
@@ -137,6 +145,7 @@ CHECKS: tuple[Check, ...] = (
     history_legal,
     nothing_dead,
     chains_verify,
+    evidence_holds,
 )
 
 
@@ -157,6 +166,12 @@ async def _ask(
         rows = await session.execute(question, wanted)
         found += [Violation(invariant, str(row[0]), what) for row in rows.fetchmany(MOST)]
     return found
+
+
+def _reworded(entry: HistoryEntry) -> bool:
+    """Texts are erased both at once, or stand as they were hashed."""
+    erased = entry.reason is None and entry.text is None
+    return not erased and texts_digest(entry.salt, entry.reason, entry.text) != entry.texts_digest
 
 
 async def _histories(

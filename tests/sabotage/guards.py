@@ -1,6 +1,7 @@
 """All guards, and the ten that are tried with every change."""
 
 from tests.sabotage.guard import Guard
+from tests.sabotage.guards_of_evidence import EVIDENCE
 from tests.sabotage.guards_of_files import FILES
 from tests.sabotage.guards_of_identity import IDENTITY
 from tests.sabotage.guards_of_intake import INTAKE
@@ -17,6 +18,7 @@ GUARDS: tuple[Guard, ...] = (
     *SPINE,
     *IDENTITY,
     *PLATFORMS,
+    *EVIDENCE,
 )
 TEN = (
     "i3-one-id-one-report",

@@ -15,7 +15,7 @@ async def test_nothing_waiting_is_age_zero(district: District) -> None:
     register_ages(district.resources)
     ages = await district.resources.the(Metrics).ages()
     assert set(ages.values()) == {0.0}
-    assert len(ages) == 8
+    assert len(ages) == 9
 
 
 @pytest.mark.parametrize(

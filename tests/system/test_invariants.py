@@ -17,6 +17,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core import audit
+from app.core.audit_sealing import Sealing
+from app.evidence.anchoring import anchor
 from app.simulation.ledger import LedgerFile
 from app.system.invariants import Violation, check_all
 from app.system.ledgers import (
@@ -87,11 +90,24 @@ async def settled(
         await walk(district, meta["id"], *PATHS["closed"])
         opened = (await district.report())["id"]
         ended = await incident_in(district, "voided")
+        await _anchor_twice(district)
+        worker = await signed_in(district, WORKER)
         assert (await worker.post("/v1/incidents", json=new_incident())).status_code == 201
         ledger = tmp_path_factory.mktemp("ledgers") / "phone.jsonl"
         await _write_down(worker, ledger, answer.json())
         yield Settled(district, ledger, meta["id"], attachment, opened, ended)
     server.drop(name)
+
+
+async def _anchor_twice(district: District) -> None:
+    """Two nights, the audit trail going on between them."""
+    for _ in range(2):
+        async with district.resources.sessions.begin() as session:
+            at = district.clock.now()
+            await audit.note(session, at=at, actor_id=None, action="x", target=("unit", at))
+        district.clock.advance(timedelta(days=1))
+        await Sealing(district.resources.sessions).work()
+        await anchor(district.resources)
 
 
 async def _write_down(phone: httpx.AsyncClient, path: Path, receipt: dict[str, Any]) -> None:
@@ -230,6 +246,65 @@ DAMAGES: dict[str, tuple[tuple[str, ...], str]] = {
         ),
         "the chain does not end at its head",
     ),
+    "V8 other words": (
+        (FREE, "UPDATE history_entries SET text = 'x' WHERE incident_id = :closed AND seq = 1"),
+        "words that are not the ones hashed",
+    ),
+    "V8 an altered line of the audit trail": (
+        (FREE, "UPDATE audit_entries SET action = 'x' WHERE chain_seq = 3"),
+        "the audit trail's chain breaks at entry 3",
+    ),
+    "V8 a line of the audit trail removed": (
+        (FREE, "DELETE FROM audit_entries WHERE chain_seq = 3"),
+        "the audit trail's chain breaks at entry 3",
+    ),
+    "V8 the audit trail cut off": (
+        (
+            FREE,
+            """DELETE FROM audit_entries
+            WHERE chain_seq = (SELECT max(chain_seq) FROM audit_entries)""",
+        ),
+        "the audit trail is not the one that was anchored",
+    ),
+    "V8 a line nobody sealed": (
+        (
+            """INSERT INTO audit_entries (at, action, object_kind, object_id, facts)
+            VALUES ('2026-03-11Z', 'x', 'x', 'x', '{}')""",
+        ),
+        "an entry of the audit trail waits for its seal",
+    ),
+    "V8 an altered anchor": (
+        (FREE, "UPDATE anchors SET night = '2026-01-01' WHERE seq = 1"),
+        "the anchors' chain breaks",
+    ),
+    "V8 an anchor missing": (
+        (FREE, "DELETE FROM anchors WHERE seq = 1"),
+        "the anchors' chain breaks",
+    ),
+    "V8 an anchored head that is another": (
+        (FREE, "UPDATE anchored_leaves SET digest = sha256('') WHERE incident_id = :closed"),
+        "an anchor's leaves are others",
+    ),
+    "V8 a leaf missing": (
+        (FREE, "DELETE FROM anchored_leaves WHERE incident_id = :open"),
+        "an anchor's leaves are others",
+    ),
+    "V8 an anchored entry that is another": (
+        (
+            FREE,
+            """UPDATE history_entries SET hash = sha256('') WHERE incident_id = :closed AND seq =
+            (SELECT history_seq FROM incidents WHERE id = :closed)""",
+        ),
+        "an anchored head is not that entry's hash any more",
+    ),
+    "V8 an anchored entry that is gone": (
+        (FREE, "DELETE FROM history_entries WHERE incident_id = :ended"),
+        "an anchored head is not that entry's hash any more",
+    ),
+    "V8 an anchored file that is another": (
+        ("UPDATE media_files SET sha256 = sha256('')",),
+        "an anchored file has another digest now",
+    ),
 }
 
 
@@ -348,3 +423,12 @@ async def test_v2_bytes_that_changed_or_are_gone_are_named(settled: Settled) -> 
         assert (found.invariant, found.what) == ("V2", "the object is gone")
     finally:
         store.objects[file.object_key] = kept
+
+
+async def test_v8_a_seal_is_late_after_ten_minutes(settled: Settled) -> None:
+    line = "INSERT INTO audit_entries (at, action, object_kind, object_id, facts)"
+    at = settled.district.clock.now().isoformat()
+    statement = f"{line} VALUES ('{at}', 'x', 'x', 'x', '{{}}')"
+    late = ("V8", "an entry of the audit trail waits for its seal")
+    assert late not in await settled.found(statement, after=timedelta(minutes=10))
+    assert late in await settled.found(statement, after=timedelta(minutes=10, seconds=1))
