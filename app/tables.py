@@ -30,7 +30,7 @@ from app.incidents.models import (
     Step,
     Supplement,
 )
-from app.media.models import MediaFile
+from app.media.models import MediaFile, Upload
 from app.notifications.models import Inbox, Notice, OpenStream, Reminder
 from app.routing.models import Decision, RoutingRule
 from app.webhooks.models import Attempt, Delivery, Endpoint
@@ -77,4 +77,5 @@ TABLES = (
     Supplement,
     Terminal,
     Unit,
+    Upload,
 )
