@@ -9,6 +9,7 @@ from app.accounts.caller import Caller
 from app.accounts.dependencies import IdentifiedRoute, require
 from app.accounts.permissions import Permission
 from app.core.errors import (
+    ContentEncodingRefused,
     Forbidden,
     InsufficientStorage,
     MethodNotAllowed,
@@ -18,6 +19,7 @@ from app.core.errors import (
     Unavailable,
 )
 from app.core.http import TheResources, problems
+from app.core.packing import demand_plain
 from app.core.resources import Resources
 from app.incidents import errors
 from app.incidents.bringing import promised
@@ -57,7 +59,7 @@ router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=IdentifiedRo
 
 Mover = Annotated[Caller, Depends(require(Permission.MOVE_INCIDENTS))]
 
-_DOOR = (Unauthenticated, Forbidden)
+_DOOR = (Unauthenticated, Forbidden, ContentEncodingRefused)
 _STORE = (FileStoreUnavailable, Unavailable, InsufficientStorage)
 _END = (
     AttachmentsDiffer,
@@ -116,6 +118,7 @@ async def show_upload_abilities(resources: TheResources) -> Response:
 )
 async def create_upload(request: Request, resources: TheResources, caller: Mover) -> Response:
     """Begin an upload, or find the one that was begun for this attachment before."""
+    demand_plain(request.headers.get("content-encoding"))
     tus.check_version(request.headers)
     limits = resources.settings.uploads
     length = tus.length_of(request.headers, limits)
@@ -209,6 +212,7 @@ async def change_upload(
     upload_id: str, request: Request, resources: TheResources, caller: Mover
 ) -> Response:
     """PATCH or DELETE by `X-HTTP-Method-Override`, for clients that can send neither."""
+    demand_plain(request.headers.get("content-encoding"))
     meant = request.headers.get("x-http-method-override", "").upper()
     if meant == "PATCH":
         return await _append(upload_id, request, resources, caller)
@@ -221,6 +225,7 @@ async def _append(
     upload_id: str, request: Request, resources: Resources, caller: Caller
 ) -> Response:
     """Everything is checked before the first byte is read (U3)."""
+    demand_plain(request.headers.get("content-encoding"))
     tus.check_version(request.headers)
     tus.check_stream(request.headers)
     await find(resources, upload_id, caller.id)

@@ -11,13 +11,14 @@ from tests.guardrails.conftest import ROOT
 from tests.guardrails.test_sizes import functions
 
 INTAKE = [*(f"m{n}" for n in range(1, 13)), "m15"]
+UPLOADS = [f"u{n}" for n in (*range(1, 11), *range(12, 16), *range(17, 22))]
 IDEMPOTENCY = [f"i{n}" for n in range(1, 12)]
 CONVENTIONS = [f"h{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 13, 14)]
 PROMISES = [f"r{n}" for n in (1, 2, 3, 9)]
-FAULTS = [f"f{n}" for n in (1, 2, 3, 4, 7, 8, 11, 12, 13, 14, 24)]
+FAULTS = [f"f{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 24)]
 INVARIANTS = [f"v{n}" for n in (1, 2, 3, 4, 6, 7, 8)]
-PROMISED = [*INTAKE, *IDEMPOTENCY, *CONVENTIONS, *PROMISES, *FAULTS, *INVARIANTS]
-"""Of the design's protocols (§2, §3, §7) and its promises, faults and invariants: what is done."""
+PROMISED = [*UPLOADS, *INTAKE, *IDEMPOTENCY, *CONVENTIONS, *PROMISES, *FAULTS, *INVARIANTS]
+"""Of the design's protocols (§1, §2, §3, §7) and its promises, faults, invariants: what is done."""
 
 _ID = re.compile(r"[mihrfvuspw]\d+")
 

@@ -6,8 +6,9 @@ from tests.sabotage.guards_of_identity import IDENTITY
 from tests.sabotage.guards_of_intake import INTAKE
 from tests.sabotage.guards_of_matters import MATTERS
 from tests.sabotage.guards_of_the_spine import SPINE
+from tests.sabotage.guards_of_uploads import UPLOADS
 
-GUARDS: tuple[Guard, ...] = (*INTAKE, *FILES, *MATTERS, *SPINE, *IDENTITY)
+GUARDS: tuple[Guard, ...] = (*INTAKE, *FILES, *UPLOADS, *MATTERS, *SPINE, *IDENTITY)
 TEN = (
     "i3-one-id-one-report",
     "i3-event-in-the-same-transaction",
