@@ -19,7 +19,9 @@ from app.incidents.custody_router import router as custody
 from app.incidents.reporting_router import router as reporting
 from app.incidents.router import router as incidents
 from app.incidents.supplements_router import router as supplements
+from app.incidents.uploads import router as uploads
 from app.media.router import router as media
+from app.media.tus_layer import TusLayer
 from app.notifications.receipts_router import router as receipts
 from app.notifications.router import router as notifications
 from app.routing.router import router as routing
@@ -36,6 +38,7 @@ V1: tuple[APIRouter, ...] = (
     incidents,
     custody,
     evidence,
+    uploads,
     accounts,
     routing,
     notifications,
@@ -76,11 +79,13 @@ def create_app(resources: Resources) -> FastAPI:
         "/v1/areas/import": _IMPORT_BYTES,
         "/v1/callbacks": _CALLBACK_BYTES,
         "/v1/incidents/*/attachments": intake.request_bytes,
+        "/v1/uploads": None,
     }
     app.add_middleware(
         BodyLimits, most=intake.json_bytes, idle_s=intake.idle_s, exceptions=streamed
     )
     app.add_middleware(RequestContext)
+    app.add_middleware(TusLayer, prefix="/v1/uploads")
     enrich(app)
     return app
 

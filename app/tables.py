@@ -33,7 +33,7 @@ from app.incidents.models import (
     Step,
     Supplement,
 )
-from app.media.models import Derivative, Examination, MediaFile, Rereading
+from app.media.models import Derivative, Examination, MediaFile, Rereading, Upload
 from app.notifications.models import Inbox, Notice, OpenStream, Reminder
 from app.routing.models import Decision, RoutingRule
 from app.webhooks.models import (
@@ -97,4 +97,5 @@ TABLES = (
     Supplement,
     Terminal,
     Unit,
+    Upload,
 )

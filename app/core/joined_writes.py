@@ -7,12 +7,12 @@ import asyncio
 from typing import Any, cast
 
 from app.core.asgi import ABORT
-from app.core.head_limits import HeadLimits
+from app.core.last_bytes import LastBytes
 
 _ENOUGH = 64 * 1024
 
 
-class JoinedWritesProtocol(HeadLimits):
+class JoinedWritesProtocol(LastBytes):
     """uvicorn's protocol on a transport that joins what is written in one turn of the loop."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -70,14 +70,14 @@ class MemoryStore:
         self.uploads[upload_id].parts[number] = bytes(body)
         return _etag(body)
 
-    async def complete_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
+    async def complete_parts(self, key: str, upload_id: str, etags: Mapping[int, str]) -> None:
         await self._call()
         upload = self.uploads.get(upload_id)
         if upload is None:
             self._object(key)
             return
-        parts = [upload.parts.get(number, b"") for number in range(1, len(etags) + 1)]
-        if [_etag(part) for part in parts] != list(etags):
+        parts = [upload.parts.get(number, b"") for number in sorted(etags)]
+        if [_etag(part) for part in parts] != [etags[number] for number in sorted(etags)]:
             raise StoreUnavailable("InvalidPart")
         if any(len(part) < MIN_PART_BYTES for part in parts[:-1]):
             raise StoreUnavailable("EntityTooSmall")

@@ -1,6 +1,6 @@
 """The door to S3: what the product asks of an object store; `S3Store`, `MemoryStore` are it."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -56,8 +56,8 @@ class ObjectStore(Protocol):
         """
         ...
 
-    async def complete_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
-        """Make the object of its parts. Safe to repeat.
+    async def complete_parts(self, key: str, upload_id: str, etags: Mapping[int, str]) -> None:
+        """Make the object of its parts, number → ETag; numbers may be left out. Safe to repeat.
 
         Raises ObjectMissing for an unknown upload that left no object.
         """

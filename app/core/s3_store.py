@@ -4,7 +4,7 @@ All else goes through boto3, in threads of its own.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -72,10 +72,10 @@ class S3Store:
         )
         return answer["ETag"]
 
-    async def complete_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
+    async def complete_parts(self, key: str, upload_id: str, etags: Mapping[int, str]) -> None:
         """Old servers leave the object's ETag out of this answer, so nobody gets one from here."""
         numbered: list[CompletedPartTypeDef] = [
-            {"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)
+            {"PartNumber": number, "ETag": etag} for number, etag in sorted(etags.items())
         ]
         try:
             await self._ask(

@@ -113,6 +113,29 @@ class RetentionSettings(_Group):
     parties_months: int = Field(default=12, ge=1, le=1200)
 
 
+class UploadSettings(_Group):
+    """Resumable uploads (3-protocols §1)."""
+
+    max_bytes: int = Field(default=200 * MIB, ge=1024)
+    """Tus-Max-Size; what a kind of file may have is judged when all of it is there."""
+    expires_s: int = Field(default=7 * 86400, ge=60)
+    """Counted from the last byte that was stored."""
+    open_per_device: int = Field(default=20, ge=1, le=1000)
+    min_bytes_per_s: int = Field(default=200, ge=0)
+    """On average over `rate_window_s`; 2G is faster, who only pretends to send is not."""
+    rate_window_s: float = Field(default=60.0, gt=0)
+    checksummed_bytes: int = Field(default=8 * MIB, ge=1024)
+    """A chunk with an Upload-Checksum is held back until it is verified."""
+    metadata_bytes: int = Field(default=4096, ge=64)
+    metadata_keys: int = Field(default=32, ge=1)
+    equal_parts: bool = False
+    """For stores that want every part but the last of one size (R2)."""
+    takeover_s: float = Field(default=2.0, gt=0, le=5)
+    """How long a newcomer waits for the request before it to save, before it goes on alone."""
+    wait_s: float = Field(default=10.0, gt=0)
+    """How long a newcomer waits for a file that is being verified, before it is told 423."""
+
+
 class DiskSettings(_Group):
     """When a disk is full: so much of it is used, and less than so many bytes are left."""
 
@@ -164,6 +187,7 @@ class Settings(BaseSettings):
     intake: IntakeSettings = IntakeSettings()
     jobs: JobsSettings = JobsSettings()
     retention: RetentionSettings = RetentionSettings()
+    uploads: UploadSettings = UploadSettings()
     disk: DiskSettings = DiskSettings()
 
     _lists = field_validator("trusted_proxies", "cors_origins", mode="before")(_split)

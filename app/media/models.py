@@ -1,11 +1,12 @@
 """The rows of files. Which matter a file belongs to is written down elsewhere."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Model, new_id
@@ -125,4 +126,75 @@ class Rereading(Model):
         CheckConstraint("purpose IN ('examination', 'sample', 'verify')", name="purpose"),
         CheckConstraint("found IN ('whole', 'other', 'gone')", name="found"),
         Index("ix_media_rereadings_file_id", "file_id", "at"),
+    )
+
+
+class Upload(Model):
+    """A resumable upload: this row is the truth about how far it has come.
+
+    A request that writes holds the row by its `fence`; whoever comes later takes a higher one, and
+    nothing is written any more under a lower.
+    """
+
+    __tablename__ = "uploads"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """192 random bits: it stands in the address."""
+    owner_id: Mapped[UUID]
+    device: Mapped[str]
+    """The terminal, or the person without one."""
+    incident_id: Mapped[UUID | None]
+    attachment_id: Mapped[UUID | None]
+    metadata_: Mapped[str | None] = mapped_column("metadata")
+    """`Upload-Metadata` as it came."""
+    filename: Mapped[str | None]
+    sha256: Mapped[bytes | None]
+    """What the client or the manifest claims."""
+    kind: Mapped[str | None]
+    """What the manifest calls it."""
+    length: Mapped[int | None]
+    """None while it is deferred."""
+
+    state: Mapped[str] = mapped_column(server_default=sql("'receiving'"))
+    refusal: Mapped[str | None]
+    """The code of the problem it was rejected for."""
+    received: Mapped[int] = mapped_column(server_default=sql("0"))
+    """The offset: bytes that are in the store, in parts or in the tail."""
+    head: Mapped[bytes] = mapped_column(server_default=sql("''::bytea"))
+    """The first bytes, by which the file is judged."""
+    object_key: Mapped[str]
+    parts_id: Mapped[str | None]
+    """The store's name for the multipart upload."""
+    parts: Mapped[list[Any]] = mapped_column(JSONB, server_default=sql("'[]'"))
+    """[number, ETag, size] of each part."""
+    next_part: Mapped[int] = mapped_column(server_default=sql("1"))
+    """A number is used for one try only: a late write of a lost one must not replace another."""
+    tail: Mapped[list[Any]] = mapped_column(JSONB, server_default=sql("'[]'"))
+    """[key, size] of objects that hold what is too small for a part."""
+
+    fence: Mapped[int] = mapped_column(server_default=sql("0"))
+    held: Mapped[bool] = mapped_column(server_default=sql("false"))
+    wanted: Mapped[int] = mapped_column(server_default=sql("0"))
+    """The highest fence that a newcomer has asked to let go."""
+    leased_until: Mapped[datetime | None]
+    """While a file is verified nobody takes it over; a lease is renewed, one of the dead ends."""
+
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    media_id: Mapped[UUID | None]
+
+    __table_args__ = (
+        CheckConstraint("state IN ('receiving', 'verifying', 'stored', 'rejected')", name="state"),
+        CheckConstraint("received >= 0 AND received <= length", name="received"),
+        CheckConstraint("octet_length(sha256) = 32", name="sha256"),
+        Index(
+            "uq_uploads_attachment",
+            "owner_id",
+            "attachment_id",
+            unique=True,
+            postgresql_where=sql("state <> 'rejected'"),
+        ),
+        Index("ix_uploads_device", "device"),
+        Index("ix_uploads_object_key", "object_key"),
+        Index("ix_uploads_expires_at", "expires_at"),
     )

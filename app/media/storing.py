@@ -234,7 +234,8 @@ class _Writing:
 
     async def _complete(self, upload_id: str) -> None:
         try:
-            await self._store.complete_parts(self.key, upload_id, self._etags)
+            numbered = dict(enumerate(self._etags, 1))
+            await self._store.complete_parts(self.key, upload_id, numbered)
         except ObjectMissing as gone:
             raise StoreUnavailable("the parts are gone") from gone
 

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.object_store import StoredObject
 from app.core.resources import Resources
-from app.media.models import Derivative, MediaFile
+from app.media.models import Derivative, MediaFile, Upload
+from app.media.opening import expire
 
 PREFIX = "media/"
 STRAY_AFTER = timedelta(hours=24)
@@ -32,6 +33,7 @@ class Swept:
 
 async def sweep(resources: Resources) -> Swept:
     """Remove what is old enough. Raises StoreUnavailable; what is left is swept next time."""
+    await expire(resources)
     before = resources.clock.now() - STRAY_AFTER
     old = [item async for item in resources.store.list(PREFIX) if item.modified_at < before]
     removed = 0
@@ -49,7 +51,19 @@ async def _unnamed(session: AsyncSession, keys: Sequence[str]) -> list[str]:
     files = select(MediaFile.object_key).where(MediaFile.object_key.in_(keys))
     pictures = select(Derivative.object_key).where(Derivative.object_key.in_(keys))
     named = set(await session.scalars(union_all(files, pictures)))
+    named |= await _being_uploaded(session, keys)
     return [key for key in keys if key not in named]
+
+
+async def _being_uploaded(session: AsyncSession, keys: Sequence[str]) -> set[str]:
+    """Objects and tails that uploads still need."""
+    wholes = {key.partition(".")[0] for key in keys}
+    rows = await session.execute(
+        select(Upload.object_key, Upload.tail).where(
+            Upload.object_key.in_(wholes), Upload.state.in_(("receiving", "verifying"))
+        )
+    )
+    return {key for row in rows for key in (row.object_key, *(key for key, _ in row.tail))}
 
 
 async def _abort_forgotten(resources: Resources) -> int:
@@ -57,6 +71,16 @@ async def _abort_forgotten(resources: Resources) -> int:
     forgotten = [
         upload async for upload in resources.store.unfinished(PREFIX) if upload.started_at < before
     ]
+    async with resources.sessions.read() as session:
+        going_on = set(
+            await session.scalars(
+                select(Upload.parts_id).where(
+                    Upload.parts_id.in_([upload.upload_id for upload in forgotten]),
+                    Upload.state.in_(("receiving", "verifying")),
+                )
+            )
+        )
+    forgotten = [upload for upload in forgotten if upload.upload_id not in going_on]
     for upload in forgotten:
         await resources.store.abort_parts(upload.key, upload.upload_id)
     return len(forgotten)

@@ -79,14 +79,14 @@ async def test_unknown_parts_are_named(store: ObjectStore, key: str) -> None:
     with pytest.raises(ObjectMissing):
         await store.put_part(key, upload_id, 1, b"late")
     with pytest.raises(ObjectMissing):
-        await store.complete_parts(key, upload_id, ['"etag"'])
+        await store.complete_parts(key, upload_id, {1: '"etag"'})
 
 
 async def test_parts_that_differ_make_no_object(store: ObjectStore, key: str) -> None:
     upload_id = await store.start_parts(key, "video/mp4")
     await store.put_part(key, upload_id, 1, b"right")
     with pytest.raises(StoreUnavailable):
-        await store.complete_parts(key, upload_id, ['"' + "0" * 32 + '"'])
+        await store.complete_parts(key, upload_id, {1: '"' + "0" * 32 + '"'})
     with pytest.raises(ObjectMissing):
         await store.size(key)
     await store.abort_parts(key, upload_id)
@@ -133,8 +133,8 @@ async def test_parts_become_an_object_and_completing_again_is_safe(
         await store.put_part(key, upload_id, 2, last),
     ]
     assert key in [found.key async for found in store.unfinished("media/")]
-    await store.complete_parts(key, upload_id, etags)
-    await store.complete_parts(key, upload_id, etags)
+    await store.complete_parts(key, upload_id, dict(enumerate(etags, 1)))
+    await store.complete_parts(key, upload_id, dict(enumerate(etags, 1)))
     assert await read(store, key, MIN_PART_BYTES - 1) == b"a" + last
     assert key not in [found.key async for found in store.unfinished("media/")]
 
@@ -266,7 +266,7 @@ async def _heads(settings: StoreSettings) -> list[bytes]:
         store = S3Store(settings.model_copy(update={"endpoint_url": url}))
         await store.put("media/x", b"x", "image/png")
         await store.put_part("media/x", "upload", 1, b"x")
-        await store.complete_parts("media/x", "upload", ['"e"'])
+        await store.complete_parts("media/x", "upload", {1: '"e"'})
         await store.close()
     return server.heads
 
@@ -388,7 +388,7 @@ async def test_the_double_refuses_small_parts_as_the_real_one_does() -> None:
     upload_id = await store.start_parts("a", "video/mp4")
     etags = [await store.put_part("a", upload_id, number, b"small") for number in (1, 2)]
     with pytest.raises(StoreUnavailable):
-        await store.complete_parts("a", upload_id, etags)
+        await store.complete_parts("a", upload_id, dict(enumerate(etags, 1)))
 
 
 def test_the_breaker_lets_one_probe_out_at_a_time() -> None:

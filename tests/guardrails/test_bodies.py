@@ -16,6 +16,10 @@ BOUNDARY = "b"
 KEYED_BY_ITSELF = {
     "report_incident": "the report's own id is the key (I2)",
     "supplement_incident": "the supplement's own id is the key",
+    "create_upload": "the attachment's id is the key (U5)",
+    "append_upload": "the offset is: the same bytes once more are 409 (U7)",
+    "change_upload": "as append_upload and withdraw_upload",
+    "withdraw_upload": "what is gone stays gone",
     "put_attachment": "the same bytes once more are welcome, other ones refused (M8)",
     "import_areas": "the same rows once more change nothing",
     "receive_callback": "the message's signed webhook-id is the key (W16)",

@@ -102,7 +102,10 @@ def test_h6_a_single_resource_has_a_tag(visits: list[Visit]) -> None:
 
 
 _IN_THE_BODY = {"change_limit": "the revision is a field: one limit of many is named by the body"}
-_IMMUTABLE = {"put_attachment": "bytes are never replaced: other ones are 409"}
+_IMMUTABLE = {
+    "put_attachment": "bytes are never replaced: other ones are 409",
+    "append_upload": "the offset says what the sender has seen: another one is 409",
+}
 
 
 async def test_h6_whatever_stands_is_changed_by_who_has_seen_it(

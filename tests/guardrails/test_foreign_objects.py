@@ -49,6 +49,11 @@ ONE_FOR_ALL = {
     "read_category": "one catalogue for the whole server",
 }
 OWN = {
+    "create_upload": "the own upload; what it is for is checked (test_u20_…)",
+    "change_upload": "whose address is random, and the creator's alone (U20)",
+    "append_upload": "whose address is random, and the creator's alone (U20)",
+    "examine_upload": "whose address is random, and the creator's alone (U20)",
+    "withdraw_upload": "whose address is random, and the creator's alone (U20)",
     "ack_inbox": "the own inbox only, nothing else can be named",
     "stream_inbox": "the own inbox only, nothing else can be named",
 }

@@ -10,15 +10,17 @@ import pytest
 from tests.guardrails.conftest import ROOT
 from tests.guardrails.test_sizes import functions
 
+UPLOADS = [f"u{n}" for n in (*range(1, 11), *range(12, 16), 17, 19, 20, 21)]
 INTAKE = [f"m{n}" for n in range(1, 17)]
 IDEMPOTENCY = [f"i{n}" for n in range(1, 12)]
 CONVENTIONS = [f"h{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 13, 14)]
 PUSH = [*(f"p{n}" for n in range(1, 14)), "p15"]
 WEBHOOKS = [f"w{n}" for n in (*range(1, 15), 16, 17, 18)]
 PROMISES = [f"r{n}" for n in range(1, 10)]
-FAULTS = [f"f{n}" for n in (1, 2, 3, 4, *range(7, 23), 24, *range(26, 31))]
+FAULTS = [f"f{n}" for n in (1, 2, 3, 4, 5, *range(7, 23), 24, *range(26, 31))]
 INVARIANTS = [f"v{n}" for n in range(1, 9)]
 PROMISED = [
+    *UPLOADS,
     *INTAKE,
     *IDEMPOTENCY,
     *CONVENTIONS,
@@ -28,7 +30,7 @@ PROMISED = [
     *FAULTS,
     *INVARIANTS,
 ]
-"""Of the design's protocols (§2, §3, §5-7), promises, faults and invariants: what is done."""
+"""Of the design's protocols (§1-3, §5-7), promises, faults and invariants: what is done."""
 
 _ID = re.compile(r"[mihrfvuspw]\d+")
 

@@ -24,7 +24,10 @@ CAST = {
     "security": Role.SECURITY_OFFICER,
     "admin": Role.ADMINISTRATOR,
 }
-ENDLESS = {"stream_inbox": "an open stream; tests/notifications ask it"}
+ENDLESS = {
+    "stream_inbox": "an open stream; tests/notifications ask it",
+    "examine_upload": "its creator's alone, without a body; tests/incidents asks it",
+}
 SAFE = ("get", "head")
 
 

@@ -12,7 +12,7 @@ from app.serving import _config, _listen, _Server
 from tests.district import District
 from tests.incidents.paths import WORKER, signed_in
 
-SOON_S = 10.0
+SOON_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,18 @@ class Wire:
     def hang_up(self) -> None:
         self._writer.close()
 
-    async def answer(self) -> Answer:
-        """The next one, `100 Continue` included. Raises IncompleteReadError, TimeoutError."""
+    async def answer(self, method: str = "") -> Answer:
+        """The next one, `100 Continue` included; that to HEAD has no body.
+
+        Raises IncompleteReadError, TimeoutError.
+        """
         async with asyncio.timeout(SOON_S):
             head = await self._reader.readuntil(b"\r\n\r\n")
             first, *lines = head.decode("latin-1").strip().split("\r\n")
             named = (line.partition(":") for line in lines)
             headers = {name.lower(): value.strip() for name, _, value in named}
-            body = await self._reader.readexactly(int(headers.get("content-length", 0)))
+            size = 0 if method == "HEAD" else int(headers.get("content-length", 0))
+            body = await self._reader.readexactly(size)
         return Answer(int(first.split()[1]), headers, body)
 
     async def closed(self) -> bool:

@@ -1,7 +1,7 @@
 import asyncio
 import hashlib
 import tracemalloc
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -212,7 +212,7 @@ async def test_memory_is_bounded_by_two_parts_and_their_copies(resources: Resour
         async def put_part(self, key: str, upload_id: str, number: int, body: bytes) -> str:
             return await super().put_part(key, upload_id, number, body[:0])
 
-        async def complete_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
+        async def complete_parts(self, key: str, upload_id: str, etags: Mapping[int, str]) -> None:
             """Nothing was kept."""
 
         async def size(self, key: str) -> int:  # noqa: ARG002 - the protocol's shape

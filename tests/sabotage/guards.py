@@ -9,10 +9,12 @@ from tests.sabotage.guards_of_matters import MATTERS
 from tests.sabotage.guards_of_pictures import PICTURES
 from tests.sabotage.guards_of_platforms import PLATFORMS
 from tests.sabotage.guards_of_the_spine import SPINE
+from tests.sabotage.guards_of_uploads import UPLOADS
 
 GUARDS: tuple[Guard, ...] = (
     *INTAKE,
     *FILES,
+    *UPLOADS,
     *PICTURES,
     *MATTERS,
     *SPINE,

@@ -1,0 +1,143 @@
+"""Bringing: a resumable upload becomes the attachment that a report waits for."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts.caller import Caller
+from app.accounts.permissions import Permission
+from app.accounts.recognition import load_caller
+from app.accounts.sign_in_errors import SessionEnded
+from app.core.db import new_id
+from app.core.errors import Forbidden
+from app.core.resources import Resources
+from app.incidents import completing, errors
+from app.incidents.models import IncidentMedia
+from app.incidents.reporting import UNNAMED, Received
+from app.media.errors import AttachmentsDiffer
+from app.media.finishing import NotNow
+from app.media.models import MediaFile, Upload
+from app.media.storing import StoredFile
+from app.media.tus import Claims
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What the manifest says of the file that is about to come."""
+
+    kind: str | None = None
+    sha256: bytes | None = None
+
+
+async def promised(
+    session: AsyncSession, caller: Caller, claims: Claims, length: int | None
+) -> Promise:
+    """Check before the first byte whether this caller may bring this file.
+
+    Raises IncidentNotFound, AttachmentNotFound, ActionForbidden, ActionNotAllowed,
+    AttachmentImmutable, AttachmentsDiffer.
+    """
+    if claims.incident_id is None or claims.attachment_id is None:
+        return Promise()
+    place = await completing.find_place(session, caller, claims.incident_id, claims.attachment_id)
+    link = place.link
+    if link is None:
+        return Promise()
+    if link.state == "stored":
+        raise errors.AttachmentImmutable
+    _check(link, length, claims.sha256)
+    return Promise(link.kind, link.sha256)
+
+
+def _check(link: IncidentMedia, size: int | None, sha256: bytes | None) -> None:
+    """Against the manifest; None is not said. Raises AttachmentsDiffer."""
+    differ = (
+        link.size is not None and size is not None and link.size != size,
+        link.sha256 is not None and sha256 is not None and link.sha256 != sha256,
+    )
+    if any(differ):
+        raise AttachmentsDiffer(attachments=[str(link.attachment_id)])
+
+
+class Bringing:
+    """Settles one caller's uploads; `media.finishing.Settling`."""
+
+    def __init__(self, resources: Resources, caller: Caller) -> None:
+        self._clock = resources.clock
+        self._caller = caller
+
+    async def take(self, session: AsyncSession, upload: Upload, stored: StoredFile) -> UUID | None:
+        """Rights may have changed since the first byte: they are read anew (U19).
+
+        Raises NotNow for an ended session, and what `promised` raises.
+        """
+        caller = await self._anew(session)
+        received = Received(new_id(), stored, upload.filename)
+        incident_id = upload.incident_id or await _named_in(session, upload)
+        if incident_id is None or upload.attachment_id is None:
+            await _keep(session, caller, received, self._clock.now())
+            return received.file_id
+        place = await completing.find_place(session, caller, incident_id, upload.attachment_id)
+        if place.link is not None and place.link.state != "stored":
+            _check(place.link, stored.size, bytes.fromhex(stored.sha256))
+        upload.incident_id = incident_id
+        try:
+            await completing.take_in(session, caller, place, received, self._clock.now())
+        except completing.AttachmentThere:
+            return None
+        return received.file_id
+
+    async def refuse(self, session: AsyncSession, upload: Upload) -> None:
+        await session.execute(
+            update(IncidentMedia)
+            .where(
+                IncidentMedia.incident_id == upload.incident_id,
+                IncidentMedia.attachment_id == upload.attachment_id,
+                IncidentMedia.state != "stored",
+            )
+            .values(state="rejected")
+        )
+
+    async def _anew(self, session: AsyncSession) -> Caller:
+        try:
+            caller = await load_caller(session, self._caller.session_id, self._clock.now())
+        except SessionEnded as ended:
+            raise NotNow(ended) from ended
+        if not caller.may(Permission.MOVE_INCIDENTS):
+            raise Forbidden(permission=Permission.MOVE_INCIDENTS)
+        return caller
+
+
+async def _named_in(session: AsyncSession, upload: Upload) -> UUID | None:
+    """The report of its creator that has meanwhile named this attachment."""
+    found: UUID | None = await session.scalar(
+        select(IncidentMedia.incident_id).where(
+            IncidentMedia.attachment_id == upload.attachment_id,
+            IncidentMedia.added_by == upload.owner_id,
+            IncidentMedia.state != "stored",
+        )
+    )
+    return found
+
+
+async def _keep(session: AsyncSession, caller: Caller, received: Received, at: object) -> None:
+    """A file that belongs to its creator until a report names it."""
+    stored = received.stored
+    await session.execute(
+        insert(MediaFile).values(
+            id=received.file_id,
+            object_key=stored.object_key,
+            size=stored.size,
+            sha256=bytes.fromhex(stored.sha256),
+            content_type=stored.content_type,
+            filename=received.filename or UNNAMED,
+            kind=stored.kind,
+            state="stored",
+            uploaded_at=at,
+            uploaded_by=caller.id,
+            terminal_id=caller.terminal_id,
+            created_at=at,
+        )
+    )

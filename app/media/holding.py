@@ -1,0 +1,185 @@
+"""Holding an upload: one request writes it at a time, on whatever process, and the newest wins.
+
+A newcomer asks the holder to save and let go; who does not answer is gone round: the fence in the
+row moves, and what is saved under a lower one is refused. No connection is held meanwhile.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import and_, case, func, or_, select, update
+
+from app.core.resources import Resources
+from app.core.wakeups import Waiter, listening
+from app.media.models import Upload
+from app.media.upload_errors import UploadBusy, UploadExpired, UploadLost, UploadNotFound
+
+RETRY_AFTER_S = "2"
+_POLL_S = 0.1
+_LEASE = timedelta(seconds=15)
+_RENEW_S = 5.0
+
+log = structlog.get_logger()
+
+
+class Fenced(Exception):  # noqa: N818 - names the fact
+    """Somebody has taken the upload over; nothing may be written any more."""
+
+
+def wanted(upload_id: str) -> str:
+    return f"upload-wanted:{upload_id}"
+
+
+def _free(upload_id: str) -> str:
+    return f"upload-free:{upload_id}"
+
+
+async def find(resources: Resources, upload_id: str, owner_id: UUID) -> Upload:
+    """The upload of this owner. Raises UploadNotFound, UploadLost, UploadExpired."""
+    async with resources.sessions.read() as session:
+        upload = await session.get(Upload, upload_id)
+    if upload is None or upload.owner_id != owner_id:
+        raise UploadNotFound
+    if upload.refusal == UploadLost.code:
+        raise UploadLost
+    if upload.refusal == UploadExpired.code or upload.expires_at <= resources.clock.now():
+        raise UploadExpired
+    return upload
+
+
+class Hold:
+    """The right to write one upload; `upload` is its row as this request has left it."""
+
+    def __init__(self, resources: Resources, upload: Upload) -> None:
+        self._resources = resources
+        self.upload = upload
+        self._mine = and_(Upload.id == upload.id, Upload.fence == upload.fence)
+
+    async def save(self, **values: Any) -> None:  # noqa: ANN401 - values of the row's columns
+        """Write these columns. Raises Fenced, OutcomeUnknown."""
+        statement = update(Upload).where(self._mine).values(**values).returning(Upload.fence)
+        async with self._resources.sessions.begin() as session:
+            if await session.scalar(statement) is None:
+                raise Fenced
+        for name, value in values.items():
+            setattr(self.upload, name, value)
+
+    async def has_to_end(self) -> bool:
+        """Whether a newcomer has asked for the upload, or has it already."""
+        async with self._resources.sessions.read() as session:
+            row = (
+                await session.execute(
+                    select(Upload.fence, Upload.wanted).where(Upload.id == self.upload.id)
+                )
+            ).one_or_none()
+        return row is None or row.fence != self.upload.fence or row.wanted >= row.fence
+
+    async def let_go(self) -> None:
+        statement = (
+            update(Upload)
+            .where(self._mine)
+            .values(held=False, leased_until=None, next_part=self.upload.next_part)
+            .returning(Upload.wanted)
+        )
+        async with self._resources.sessions.begin() as session:
+            asked = await session.scalar(statement)
+        if asked is not None and asked >= self.upload.fence:
+            await self._resources.wakeups.publish([_free(self.upload.id)])
+
+    @asynccontextmanager
+    async def leased(self) -> AsyncIterator[None]:
+        """Nobody takes it over meanwhile, as long as this process lives."""
+        await self.save(leased_until=self._resources.clock.now() + _LEASE)
+        renewing = asyncio.create_task(self._renew(), name="upload-lease")
+        try:
+            yield
+        finally:
+            renewing.cancel()
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(_RENEW_S)
+            until = self._resources.clock.now() + _LEASE
+            async with self._resources.sessions.begin() as session:
+                await session.execute(update(Upload).where(self._mine).values(leased_until=until))
+
+
+@asynccontextmanager
+async def held(resources: Resources, upload_id: str) -> AsyncIterator[Hold]:
+    """Take the upload for a `with` block. Raises UploadBusy, UploadNotFound."""
+    hold = await _Claiming(resources, upload_id).run()
+    try:
+        yield hold
+    finally:
+        await hold.let_go()
+
+
+class _Claiming:
+    """One newcomer's way to the upload."""
+
+    def __init__(self, resources: Resources, upload_id: str) -> None:
+        self._resources = resources
+        self._id = upload_id
+        self._limits = resources.settings.uploads
+        self._asked = -1
+        """The fence of the holder that was asked to let go."""
+        self._asked_at = 0.0
+
+    async def run(self) -> Hold:
+        with listening(self._resources.wakeups, _free(self._id)) as waiter:
+            try:
+                async with asyncio.timeout(self._limits.wait_s):
+                    return await self._until_free(waiter)
+            except TimeoutError as late:
+                raise UploadBusy(headers={"Retry-After": RETRY_AFTER_S}) from late
+
+    async def _until_free(self, waiter: Waiter) -> Hold:
+        while (taken := await self._take()) is None:
+            await self._ask()
+            await waiter.wait(_POLL_S)
+        return Hold(self._resources, taken)
+
+    async def _take(self) -> Upload | None:
+        now = self._resources.clock.now()
+        unleased = or_(Upload.leased_until.is_(None), Upload.leased_until < now)
+        over = and_(Upload.fence == self._forced(), unleased)
+        statement = (
+            update(Upload)
+            .where(Upload.id == self._id, or_(Upload.held.is_(False), over))
+            .values(
+                fence=Upload.fence + 1,
+                held=True,
+                leased_until=None,
+                # the one gone round may have a part under way, which must not replace another
+                next_part=case((Upload.held, Upload.next_part + 1), else_=Upload.next_part),
+            )
+            .returning(Upload)
+        )
+        async with self._resources.sessions.begin() as session:
+            return await session.scalar(statement)
+
+    def _forced(self) -> int:
+        """The fence of a holder that has had its time to let go; -1: none."""
+        waited = asyncio.get_running_loop().time() - self._asked_at
+        return self._asked if waited >= self._limits.takeover_s else -1
+
+    async def _ask(self) -> None:
+        """Tell the holder once that it is to save and end. Raises UploadNotFound."""
+        asking = (
+            update(Upload)
+            .where(Upload.id == self._id)
+            .values(wanted=func.greatest(Upload.wanted, Upload.fence))
+            .returning(Upload.fence)
+        )
+        async with self._resources.sessions.begin() as session:
+            fence = await session.scalar(asking)
+        if fence is None:
+            raise UploadNotFound
+        if fence != self._asked:
+            self._asked, self._asked_at = fence, asyncio.get_running_loop().time()
+            await self._resources.wakeups.publish([wanted(self._id)])

@@ -1,0 +1,43 @@
+"""What an upload's offset promises, whoever sends and whatever breaks."""
+
+from tests.sabotage.guard import guard
+
+_TESTS = "incidents/test_uploads.py::"
+
+UPLOADS = (
+    guard(
+        "u10-late-bytes-of-a-fenced-request",
+        "media/holding.py",
+        "self._mine = and_(Upload.id == upload.id, Upload.fence == upload.fence)",
+        "self._mine = and_(Upload.id == upload.id, Upload.fence > 0)",
+        _TESTS + "test_u10_who_does_not_hear_is_gone_round_and_fenced",
+    ),
+    guard(
+        "u13-digest-of-the-whole-file",
+        "media/finishing.py",
+        "    if upload.sha256 not in {None, sha256}:\n        raise DigestMismatch\n",
+        "",
+        _TESTS + "test_u13_the_digest_of_the_whole_file_is_verified",
+    ),
+    guard(
+        "u14-tails-of-living-uploads-are-spared",
+        "media/sweeping.py",
+        "    named |= await _being_uploaded(session, keys)\n",
+        "",
+        _TESTS + "test_u14_m11_the_sweeper_spares_what_uploads_still_need",
+    ),
+    guard(
+        "u17-offset-only-for-bytes-in-the-store",
+        "media/writing.py",
+        "        await self._store.put(key, merged, _BYTES)\n",
+        "",
+        _TESTS + "test_u7_patch",
+    ),
+    guard(
+        "u20-an-upload-is-its-creators",
+        "media/holding.py",
+        "if upload is None or upload.owner_id != owner_id:",
+        "if upload is None:",
+        _TESTS + "test_u20_an_upload_is_its_creators_alone",
+    ),
+)
