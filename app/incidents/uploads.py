@@ -18,6 +18,7 @@ from app.core.errors import (
     Unauthenticated,
     Unavailable,
 )
+from app.core.fields import Code
 from app.core.http import TheResources, problems
 from app.core.packing import demand_plain
 from app.core.resources import Resources
@@ -154,7 +155,7 @@ async def create_upload(request: Request, resources: TheResources, caller: Mover
     responses=problems(*_DOOR, *UPLOAD_REFUSALS, UploadLost, Unavailable),
 )
 async def examine_upload(
-    upload_id: str, request: Request, resources: TheResources, caller: Mover
+    upload_id: Code, request: Request, resources: TheResources, caller: Mover
 ) -> Response:
     """How far it has come. Whoever still sends to it has to save and end."""
     tus.check_version(request.headers)
@@ -171,7 +172,7 @@ async def examine_upload(
     responses=_CHUNK_ANSWERS,
 )
 async def append_upload(
-    upload_id: str, request: Request, resources: TheResources, caller: Mover
+    upload_id: Code, request: Request, resources: TheResources, caller: Mover
 ) -> Response:
     """The next bytes. When they are the last, the answer says what became of the file."""
     return await _append(upload_id, request, resources, caller)
@@ -184,7 +185,7 @@ async def append_upload(
     responses=problems(*_DOOR, *UPLOAD_REFUSALS, UploadLost, UploadAttached, Unavailable),
 )
 async def withdraw_upload(
-    upload_id: str, request: Request, resources: TheResources, caller: Mover
+    upload_id: Code, request: Request, resources: TheResources, caller: Mover
 ) -> Response:
     """End an upload and forget its bytes; not once the file belongs to an incident."""
     return await _withdraw(upload_id, request, resources, caller)
@@ -209,7 +210,7 @@ async def withdraw_upload(
     ),
 )
 async def change_upload(
-    upload_id: str, request: Request, resources: TheResources, caller: Mover
+    upload_id: Code, request: Request, resources: TheResources, caller: Mover
 ) -> Response:
     """PATCH or DELETE by `X-HTTP-Method-Override`, for clients that can send neither."""
     demand_plain(request.headers.get("content-encoding"))
@@ -222,7 +223,7 @@ async def change_upload(
 
 
 async def _append(
-    upload_id: str, request: Request, resources: Resources, caller: Caller
+    upload_id: Code, request: Request, resources: Resources, caller: Caller
 ) -> Response:
     """Everything is checked before the first byte is read (U3)."""
     demand_plain(request.headers.get("content-encoding"))
@@ -237,7 +238,7 @@ async def _append(
 
 
 async def _withdraw(
-    upload_id: str, request: Request, resources: Resources, caller: Caller
+    upload_id: Code, request: Request, resources: Resources, caller: Caller
 ) -> Response:
     tus.check_version(request.headers)
     await find(resources, upload_id, caller.id)

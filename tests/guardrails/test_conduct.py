@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from app.core.audit import AuditEntry
 from tests.district import DatabaseServer, new_incident
 from tests.guardrails.api import Api, Operation
 from tests.guardrails.tables import fingerprints
@@ -34,14 +36,27 @@ def test_every_safe_operation_was_answered(visits: list[Visit], api: Api) -> Non
     assert [each for each in wrong if each[2] not in {200, 404}] == []
 
 
-async def test_h7_safe_methods_have_no_effect(visitors: Visitors, api: Api) -> None:
-    async def stored() -> Json:
-        async with visitors.district.resources.sessions.read() as session:
-            return {**await fingerprints(session)}
+READING_IS_NOTED = {"evidence.exported"}
+"""What the audit trail says of safe operations: who took evidence out."""
 
-    before, objects = await stored(), dict(visitors.district.store.objects)
+
+async def test_h7_safe_methods_have_no_effect(visitors: Visitors, api: Api) -> None:
+    sessions = visitors.district.resources.sessions
+
+    async def stored() -> Json:
+        async with sessions.read() as session:
+            return {**await fingerprints(session, ("audit_entries",))}
+
+    async def noted() -> set[int]:
+        unlike = AuditEntry.action.not_in(READING_IS_NOTED)
+        async with sessions.read() as session:
+            return set(await session.scalars(select(AuditEntry.id).where(unlike)))
+
+    before, entries = await stored(), await noted()
+    objects = dict(visitors.district.store.objects)
     await visitors.visit(api)
     assert await stored() == before
+    assert await noted() == entries
     assert visitors.district.store.objects == objects
 
 

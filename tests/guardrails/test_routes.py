@@ -31,6 +31,7 @@ NOT_ASKED = {"manage_routing": "rules are seeded, no route changes them"}
 OUTSIDE_THE_DESCRIPTION = {
     "show_metrics": "numbers; the proxy keeps it from the outside",
     "show_landing": "where things are",
+    "show_upload_abilities": "OPTIONS of tus, asked before anybody signs in",
     "show_openapi": "the description itself",
     "show_docs": "a page",
     "show_redoc": "a page",

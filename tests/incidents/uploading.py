@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any
 
+from app.media.models import Upload
 from tests.incidents.listening import Answer, Served, Wire, head
-from tests.incidents.paths import WORKER, photo
+from tests.incidents.paths import WORKER, listed, photo
 
 STREAM = "application/offset+octet-stream"
 SOON_S = 5.0
@@ -104,3 +105,27 @@ class Phone:
 
 def digest(body: bytes) -> str:
     return sha256(body).hexdigest()
+
+
+async def row_of(door: Served, url: str) -> Upload:
+    async with door.district.resources.sessions.read() as session:
+        return await session.get_one(Upload, url.rsplit("/", 1)[1])
+
+
+def refused(answer: Answer, status: int, code: str) -> None:
+    assert answer.told == (status, code), answer
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["tus-resumable"] == "1.0.0"
+
+
+async def object_of(door: Served, url: str) -> bytes:
+    return door.district.store.objects[(await row_of(door, url)).object_key].body
+
+
+async def reported(door: Served, body: bytes, **changes: object) -> tuple[str, str]:
+    file = listed(body, **changes)
+    return (await door.district.report(attachments=[file]))["id"], file["id"]
+
+
+def created_by(raw: str) -> dict[str, Any]:
+    return {"Upload-Length": 5, "Upload-Metadata": raw}

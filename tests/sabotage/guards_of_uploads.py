@@ -3,6 +3,7 @@
 from tests.sabotage.guard import guard
 
 _TESTS = "incidents/test_uploads.py::"
+_KEPT = "incidents/test_uploads_kept.py::"
 
 UPLOADS = (
     guard(
@@ -17,14 +18,14 @@ UPLOADS = (
         "media/finishing.py",
         "    if upload.sha256 not in {None, sha256}:\n        raise DigestMismatch\n",
         "",
-        _TESTS + "test_u13_the_digest_of_the_whole_file_is_verified",
+        _KEPT + "test_u13_the_digest_of_the_whole_file_is_verified",
     ),
     guard(
         "u14-tails-of-living-uploads-are-spared",
         "media/sweeping.py",
         "    named |= await _being_uploaded(session, keys)\n",
         "",
-        _TESTS + "test_u14_m11_the_sweeper_spares_what_uploads_still_need",
+        _KEPT + "test_u14_m11_the_sweeper_spares_what_uploads_still_need",
     ),
     guard(
         "u17-offset-only-for-bytes-in-the-store",
@@ -38,6 +39,6 @@ UPLOADS = (
         "media/holding.py",
         "if upload is None or upload.owner_id != owner_id:",
         "if upload is None:",
-        _TESTS + "test_u20_an_upload_is_its_creators_alone",
+        _KEPT + "test_u20_an_upload_is_its_creators_alone",
     ),
 )
