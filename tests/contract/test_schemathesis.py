@@ -72,6 +72,12 @@ def contract() -> dict[str, Any]:
     return document
 
 
+@schemathesis.serializer("application/offset+octet-stream")
+def as_it_is(_context: Any, value: Any) -> bytes:
+    """The bytes of a resumable upload."""
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
 DOCUMENT = contract()
 OPERATIONS = {operation.name: operation for operation in Api(DOCUMENT).operations()}
 

@@ -2,7 +2,7 @@
 
 import resource
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -40,6 +40,19 @@ async def take_in(district: District, files: Iterable[bytes]) -> Counter[int]:
     return answered
 
 
+def _peak_kib() -> int:
+    """Of the greediest child that has ended."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+
+
+@pytest.fixture(autouse=True)
+def modest() -> Iterator[None]:
+    """No child takes more than it may; servers of tests before this one don't count."""
+    before = _peak_kib()
+    yield
+    assert _peak_kib() <= max(before, MEMORY_KIB)
+
+
 async def ends(district: District) -> Counter[str | None]:
     """What became of every file that was taken, by code; None: pictures were made."""
     await district.work_off()
@@ -49,7 +62,6 @@ async def ends(district: District) -> Counter[str | None]:
     assert left == 0
     assert all(state in {"made", "failed"} for state, _ in rows)
     assert {code for _, code in rows} <= CODES
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss <= MEMORY_KIB
     return Counter(code for _, code in rows)
 
 

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.checking import HOLDS, NOT_ASKED, VIOLATED, check, verify
+from app.core.audit_sealing import Sealing
 from app.core.s3_store import S3Store
 from app.core.settings import DatabaseSettings, Settings, StoreSettings
 from app.embedded.store import EmbeddedStore
@@ -49,6 +50,7 @@ async def kept(district: District, running: EmbeddedStore) -> AsyncIterator[Kept
     meta, files = with_photo()
     receipt = (await worker.post("/v1/incidents", files=form(meta, files))).json()
     await district.drain()
+    await Sealing(district.resources.sessions).work()
     ((key, held),) = district.store.objects.items()
     store_settings = StoreSettings(
         endpoint_url=running.endpoint_url,
