@@ -80,6 +80,8 @@ def _name_objects(case: Sent, live: Live, username: str, lot: int) -> None:
     objects = live.known.get(case.path.split("/")[2], [])
     if "session_id" in names:
         objects = [live.spare_session(username)]
+    if name_of(case) == "delete_webhook_endpoint":
+        objects = [live.spare_endpoint()]
     if names and objects:
         chosen = objects[lot % len(objects)]
         names.update({name: chosen[name] for name in names if name in chosen})

@@ -46,8 +46,17 @@ ANY_OPERATION = {
     "unsupported-media-type": "the framework's own",
 }
 """Codes that need not stand with the operation."""
+_BY_HEADERS = "its version and offset stand in headers; tests/incidents/test_uploads.py does it"
 NEVER_DONE = {
+    "append_upload": _BY_HEADERS,
+    "change_upload": _BY_HEADERS,
+    "create_upload": _BY_HEADERS,
+    "examine_upload": _BY_HEADERS,
+    "withdraw_upload": _BY_HEADERS,
+    "read_callback": "there is one only after a platform has signed it; tests/webhooks do",
+    "receive_callback": "its bytes have to be signed; tests/webhooks do",
     "change_my_password": "the cast's password has to stay what it is",
+    "open_callback_adapter": "its networks and headers agree with each other; tests/webhooks do",
     "pause_webhook_endpoint": "it is active only after its platform has answered",
     "resume_webhook_endpoint": "it is active only after its platform has answered",
     "reset_own_password": "the code is shown once, to a security officer",
@@ -153,7 +162,7 @@ def test_h19_every_operation_was_carried_out_and_refused(live: Live) -> None:
     if live.answered.keys() != OPERATIONS.keys():
         pytest.skip("only a part of the operations was asked")
     done = {name for name, found in live.answered.items() if min(found) < 400}
-    assert OPERATIONS.keys() - done == NEVER_DONE.keys()
+    assert sorted(OPERATIONS.keys() - done) == sorted(NEVER_DONE)
     refused = {name for name, found in live.answered.items() if max(found) >= 400}
     assert OPERATIONS.keys() - refused <= {"show_liveness", "show_readiness"}
 
