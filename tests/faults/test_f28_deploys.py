@@ -60,7 +60,8 @@ async def _deployed(world: World, path: Path, deploys: int) -> str:
     for client in clients:
         assert [number for number, _ in client.log] == list(range(1, len(told) + 1))
         assert sorted(what for _, what in client.log) == sorted(told)
-        assert client.byes.count("draining") == deploys
+        # who is away while the next one begins hears nothing of it
+        assert 1 <= client.byes.count("draining") <= deploys
     assert summary.made == summary.acknowledged > 0
     assert await world.violations(path) == []
     assert world.bugs() == []

@@ -17,7 +17,7 @@ from tests.faults.telling import tell_each
 from tests.faults.wire import new_report, posting, send, token
 from tests.faults.world import WAITING_FOR_LOCKS, World
 
-HERD, LARGE_HERD = 150, 1000
+HERD, LARGE_HERD = 150, 400
 STALLED, MANY_STALLED = 60, 500
 BACKLOG = 1000
 """Notices in the inbox of those who do not read: more than socket and server hold."""
