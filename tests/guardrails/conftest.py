@@ -15,6 +15,7 @@ from app.core.resources import Resources
 from app.core.settings import DatabaseSettings, Settings
 from app.core.wakeups import MemoryWakeups
 from app.main import create_app
+from app.notifications.delivered import Delivered
 from tests.conftest import NOON
 from tests.district import DatabaseServer, District
 from tests.guardrails.api import Api
@@ -81,5 +82,7 @@ async def told(server: DatabaseServer, district_template: str) -> AsyncIterator[
     async with District.opened(server.url(name), NOON) as district:
         story = Story(district)
         await story.tell()
+        # what has left for a phone is noted a moment later
+        await district.resources.the(Delivered).write()
         yield story
     server.drop(name)
