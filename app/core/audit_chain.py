@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, Protocol
 
 import orjson
+
+from app.core.clock import micros
 
 GENESIS = bytes(32)
 
@@ -34,7 +35,7 @@ def note_hash(entry: Noted, chain_seq: int, previous: bytes) -> bytes:
     facts = {
         "id": entry.id,
         "chain_seq": chain_seq,
-        "at": _micros(entry.at),
+        "at": micros(entry.at),
         "actor_id": None if entry.actor_id is None else str(entry.actor_id),
         "action": entry.action,
         "object_kind": entry.object_kind,
@@ -59,9 +60,3 @@ def first_break(
             return expected
         previous, expected = entry.hash, expected + 1
     return None
-
-
-def _micros(at: datetime) -> int:
-    """Microseconds since 1970: the precision PostgreSQL keeps."""
-    whole = int(at.replace(microsecond=0).timestamp())
-    return whole * 1_000_000 + at.microsecond

@@ -31,3 +31,9 @@ class FakeClock:
 
     def set(self, instant: datetime) -> None:
         self._now = instant.astimezone(UTC)
+
+
+def micros(at: datetime) -> int:
+    """Microseconds since 1970: the precision PostgreSQL keeps."""
+    whole = int(at.replace(microsecond=0).timestamp())
+    return whole * 1_000_000 + at.microsecond

@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 import orjson
+
+from app.core.clock import micros
 
 GENESIS = bytes(32)
 SALT_BYTES = 16
@@ -46,7 +47,7 @@ def hashed(entry: Link) -> bytes:
     facts = {
         "incident_id": str(entry.incident_id),
         "seq": entry.seq,
-        "at": _micros(entry.at),
+        "at": micros(entry.at),
         "actor_id": _text(entry.actor_id),
         "actor_name": entry.actor_name,
         "unit_id": _text(entry.unit_id),
@@ -79,9 +80,3 @@ def first_break(entries: Iterable[Sealed]) -> int | None:
 
 def _text(value: UUID | str | None) -> str | None:
     return None if value is None else str(value)
-
-
-def _micros(at: datetime) -> int:
-    """Microseconds since 1970: the precision PostgreSQL keeps."""
-    whole = int(at.replace(microsecond=0).timestamp())
-    return whole * 1_000_000 + at.microsecond

@@ -15,11 +15,12 @@ from tusclient.client import TusClient
 
 from app.core.db import new_id
 from tests.district import new_incident
-from tests.faults.proxied import installed_node, needs_nginx, proxied
+from tests.faults.proxied import needs_nginx, proxied
 from tests.faults.servers import Server
 from tests.faults.wire import token
 from tests.faults.world import World
 from tests.incidents.uploading import STREAM, metadata, picture_of
+from tests.npm import installed_node
 
 MIB = 1024 * 1024
 WAYS = ("plain", "pieces", "stream", "creation", "creation-pieces", "deferred", "override", "pause")

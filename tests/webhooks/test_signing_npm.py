@@ -1,6 +1,5 @@
 """W1: what the library from npm says of our signatures."""
 
-import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +8,7 @@ import orjson
 import pytest
 
 from app.webhooks.signing import new_secret, signed_headers
+from tests.npm import installed_node
 
 NODE = Path(__file__).parent / "node"
 SECRET, NEWER = new_secret(), new_secret()
@@ -18,23 +18,7 @@ BODIES = ("{}", '{"type":"incident.reported","data":{"text":"楼道堆放杂物�
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The locked library, in a folder of the test's own."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed")
-    folder = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "package-lock.json", ".npmrc", "verify.mjs"):
-        shutil.copy(NODE / name, folder)
-    done = subprocess.run(
-        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if done.returncode != 0:
-        pytest.skip(f"npm can't install here: {done.stderr[-200:]}")
-    return folder
+    return installed_node(NODE, tmp_path_factory.mktemp("node"), "verify.mjs")
 
 
 def _said(folder: Path, calls: list[tuple[str, dict[str, str], str]]) -> list[str]:
