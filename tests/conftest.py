@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +26,13 @@ from tests.district import DatabaseServer, District, seed_template
 
 NOON = datetime(2026, 3, 11, 4, 0, tzinfo=UTC)
 """A working Wednesday, 12:00 in Shanghai."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one name run once where they are spread over workers: the others would be lost."""
+    shared = [name for name, often in Counter(item.nodeid for item in items).items() if often > 1]
+    if shared:
+        raise pytest.UsageError("several tests share a name: " + ", ".join(sorted(shared)))
 
 
 @pytest.fixture(scope="session")
