@@ -32,6 +32,7 @@ from tests.load.client import Load, Outcome, Request, send
 from tests.load.delivering import HEALTHY, bare, neighbours, pumped, receivers
 from tests.load.machine import Machine, describe, with_children
 from tests.load.measuring import Comparison, Contender, Pids, compare
+from tests.load.notifying import PER_S, notified
 from tests.load.presigned import puts
 from tests.load.relaying import MATTERS, relayed, settle, subscribe
 from tests.load.relaying import bare as written
@@ -55,7 +56,7 @@ from tests.load.servers import (
     served,
     workers,
 )
-from tests.load.streams import PER_S, audience, notified
+from tests.load.streams import audience
 
 ROUNDS = 3
 BARE, TEXTS = 5000, 2000

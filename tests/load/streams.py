@@ -8,9 +8,9 @@ in the same transaction, heard by a bare connection: what no server can beat.
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -22,7 +22,6 @@ from uuid import UUID
 
 import psycopg
 import uvloop
-from psycopg.types.json import Jsonb
 from sqlalchemy import insert
 
 from app.accounts.access_tokens import make_access_token
@@ -30,20 +29,14 @@ from app.accounts.models import LoginSession, Person, RoleHolding
 from app.accounts.permissions import Role
 from app.accounts.queries import unit_by_ref
 from app.core.db import new_id
-from app.incidents.events import IncidentCommented
 from app.opening import opened
 from tests.load.client import HOST, Outcome
+from tests.load.notifying import INSERT, PATIENCE_S, PER_S, event
 from tests.load.servers import PRODUCT, House, Served, served
 
 RELAY = (*PRODUCT[:-1], "relay")
-PER_S = 100.0
-"""Events committed in a second."""
 _OPENING = 200
 """Streams being opened at a time."""
-_PATIENCE_S = 60.0
-_INSERT = """
-    INSERT INTO domain_events (name, subject_id, payload, occurred_at)
-    VALUES (%s, %s, %s, clock_timestamp())"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +45,6 @@ class Listener:
 
     person_id: UUID
     token: str
-
-
-@dataclass(frozen=True, slots=True)
-class Audience:
-    """The servers with their streams open, and what each stream added to their memory."""
-
-    streams: int
-    kib_per_stream: float
-    open_s: float
-    pids: tuple[int, ...]
 
 
 async def listeners(house: House, count: int) -> list[Listener]:
@@ -105,8 +88,7 @@ def audience(house: House, streams: int, processes: int = 1) -> Iterator["Heard"
         served(house, PRODUCT, processes) as product,
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process,
     ):
-        people = asyncio.run(listeners(house, streams))
-        yield Heard(house, product, people, process)
+        yield Heard(house, product, streams, process)
 
 
 class Heard:
@@ -116,28 +98,26 @@ class Heard:
         self,
         house: House,
         product: Served,
-        people: Sequence[Listener],
+        streams: int,
         process: ProcessPoolExecutor,
     ) -> None:
+        self._house, self._streams = house, streams
         self._url = house.settings.database.url.get_secret_value().replace("+psycopg", "")
-        self._product, self._people, self._process = product, people, process
+        self._product, self._process = product, process
         self.pids = product.pids
         self.kib_per_stream = 0.0
 
     def run(self, count: int) -> Outcome:
-        """Open all, commit `count` events at the pace, close. Latencies: commit to screen."""
-        work = self._process.submit(
-            _run, self._url, self._product.ports, self.pids, list(self._people), count
-        )
+        """Open all, commit `count` events at the pace, close. Latencies: commit to screen.
+
+        Other people in every run: a stream begins with what its person was sent in the one before.
+        """
+        people = asyncio.run(listeners(self._house, self._streams))
+        work = self._process.submit(_run, self._url, self._product.ports, self.pids, people, count)
         outcome, grown = work.result()
-        self.kib_per_stream = grown / 1024 / len(self._people)
+        # later runs find the memory of the ones before
+        self.kib_per_stream = max(self.kib_per_stream, grown / 1024 / len(people))
         return outcome
-
-
-def notified(url: str, count: int) -> Outcome:
-    """The yardstick: commit and NOTIFY, one after the other at the same pace."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(_notify, url.replace("+psycopg", ""), count).result()
 
 
 def _run(
@@ -169,11 +149,11 @@ async def _measure(
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         for number in range(count):
             person = people[(number * 7919) % len(people)].person_id
-            await connection.execute(_INSERT, _event(person, number), prepare=True)
+            await connection.execute(INSERT, event(person, number), prepare=True)
             heard[person].committed.append(time.perf_counter())
             left = began + (number + 1) / PER_S - time.perf_counter()
             await asyncio.sleep(max(left, 0))
-    async with asyncio.timeout(_PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_S):
         while outcome.done < count:  # noqa: ASYNC110 - the last ones are on their way
             await asyncio.sleep(0.01)
     outcome.seconds = time.perf_counter() - began
@@ -215,7 +195,7 @@ async def _opened(
                 for screen in batch
             )
         )
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(*(screen.hello for screen in batch))
         screens += batch
     return screens
@@ -256,21 +236,6 @@ class _Screen(asyncio.Protocol):
         self._transport.close()
 
 
-def _event(person: UUID, number: int) -> tuple[str, UUID, Jsonb]:
-    incident = new_id()
-    event = IncidentCommented(
-        incident_id=incident,
-        number="620802105-20260311-0001",
-        reporter_id=person,
-        sealed=False,
-        actor_id=incident,
-        unit_id=None,
-        state="in_progress",
-        history_seq=number,
-    )
-    return event.name, incident, Jsonb(event.model_dump(mode="json"))
-
-
 def _resident(pids: Sequence[int]) -> int:
     """Bytes of memory these processes hold."""
     kib = 0
@@ -279,49 +244,3 @@ def _resident(pids: Sequence[int]) -> int:
         (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
         kib += int(line.split()[1])
     return kib * 1024
-
-
-def _notify(url: str, count: int) -> Outcome:
-    return uvloop.run(_notify_all(url, count))
-
-
-async def _notify_all(url: str, count: int) -> Outcome:
-    outcome = Outcome()
-    arrivals: deque[float] = deque()
-    async with _listening(url, arrivals, outcome), _connection(url) as connection:
-        began, cpu = time.perf_counter(), time.process_time()
-        for number in range(count):
-            arrivals.append(time.perf_counter())
-            async with connection.transaction():
-                await connection.execute(_INSERT, _event(new_id(), number), prepare=True)
-                await connection.execute("SELECT pg_notify('bench', '')", prepare=True)
-            left = began + (number + 1) / PER_S - time.perf_counter()
-            await asyncio.sleep(max(left, 0))
-        async with asyncio.timeout(_PATIENCE_S):
-            while outcome.done < count:  # noqa: ASYNC110 - the last ones are on their way
-                await asyncio.sleep(0.01)
-        outcome.seconds = time.perf_counter() - began
-        outcome.cpu_s = time.process_time() - cpu
-        await connection.execute("DELETE FROM domain_events")
-    return outcome
-
-
-@asynccontextmanager
-async def _listening(url: str, arrivals: deque[float], outcome: Outcome) -> AsyncIterator[None]:
-    async with _connection(url) as connection:
-        await connection.execute("LISTEN bench")
-
-        async def hear() -> None:
-            async for _ in connection.notifies():
-                outcome.latencies.append(time.perf_counter() - arrivals.popleft())
-
-        hearing = asyncio.create_task(hear())
-        yield
-        hearing.cancel()
-        await asyncio.gather(hearing, return_exceptions=True)
-
-
-@asynccontextmanager
-async def _connection(url: str) -> AsyncIterator[psycopg.AsyncConnection]:
-    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-        yield connection
