@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import random
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
@@ -74,13 +75,20 @@ def main() -> None:
     with housed() as house:
         machine = describe(house.settings.database.url.get_secret_value(), house.home)
         _say(_described(machine))
-        parts = {"a": _texts, "b": _photos, "c": _streams, "d": _relay, "e": _webhooks}
-        found = [
-            each for part in options.parts or parts for each in parts[part](house, options.scale)
-        ]
-    for comparison in found:
-        _say("\n" + comparison.as_markdown())
-    _write(options.out, machine, found)
+        parts: dict[str, Callable[[House, float], Iterable[Comparison]]] = {
+            "a": _texts,
+            "b": _photos,
+            "c": _streams,
+            "d": _relay,
+            "e": _webhooks,
+        }
+        found: list[Comparison] = []
+        for part in options.parts or parts:
+            for comparison in parts[part](house, options.scale):
+                _say("\n" + comparison.as_markdown())
+                # what was measured stays, whatever becomes of the next
+                found.append(comparison)
+                _write(options.out, machine, found)
 
 
 def _texts(house: House, scale: float) -> list[Comparison]:
@@ -144,9 +152,9 @@ def _photos(house: House, scale: float) -> list[Comparison]:
     return [comparison]
 
 
-def _streams(house: House, scale: float) -> list[Comparison]:
+def _streams(house: House, scale: float) -> Iterator[Comparison]:
     """A comparison for each number of streams; the share of it that `--scale` names."""
-    return [_heard(house, max(int(count * scale), 10), scale) for count in AUDIENCES]
+    return (_heard(house, max(int(count * scale), 10), scale) for count in AUDIENCES)
 
 
 def _heard(house: House, streams: int, scale: float) -> Comparison:
