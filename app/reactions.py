@@ -16,6 +16,7 @@ from app.notifications.events import OutcomeUnseen
 from app.notifications.reactions import tell_centres, tell_reporter, tell_unit
 from app.routing.reactions import route_to_unit
 from app.webhooks.events import CallbackRefused, EndpointDisabled
+from app.webhooks.operators import tell_operators
 from app.webhooks.reactions import queue_deliveries
 
 REACTIONS: Reactions = {
@@ -29,5 +30,5 @@ REACTIONS: Reactions = {
     FileDamaged: (ask_for_file_again,),
     OutcomeUnseen: (tell_centres,),
     CallbackRefused: (queue_deliveries,),
-    EndpointDisabled: (queue_deliveries,),
+    EndpointDisabled: (queue_deliveries, tell_operators),
 }

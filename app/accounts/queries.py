@@ -110,6 +110,26 @@ async def staff_of(
     return staff
 
 
+async def holders_of_role(
+    session: AsyncSession, area_codes: Collection[str], role: Role
+) -> list[UUID]:
+    """Active people holding the role in a unit of one of these very areas, in order of id."""
+    rows = await session.scalars(
+        select(RoleHolding.person_id)
+        .join(Person, Person.id == RoleHolding.person_id)
+        .join(Unit, Unit.id == RoleHolding.unit_id)
+        .where(
+            RoleHolding.role == role.value,
+            among(Unit.area_code, area_codes),
+            Person.state == "active",
+            Unit.active,
+        )
+        .distinct()
+        .order_by(RoleHolding.person_id)
+    )
+    return list(rows)
+
+
 async def names_of(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, str]:
     """Names of people and platforms by id; unknown ids are missing."""
     if not ids:

@@ -56,7 +56,7 @@ class Draft:
     person_id: UUID
     event_id: int
     type: str
-    incident_id: UUID
+    incident_id: UUID | None
     number: str
     state: str
     message: Message

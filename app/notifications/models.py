@@ -27,7 +27,8 @@ class Notice(Model):
     seq: Mapped[int] = mapped_column(primary_key=True)
     event_id: Mapped[int]
     type: Mapped[str]
-    incident_id: Mapped[UUID]
+    incident_id: Mapped[UUID | None]
+    """None: it is about no matter; only operators are told such things."""
     number: Mapped[str]
     state: Mapped[str]
     title: Mapped[str]

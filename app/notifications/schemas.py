@@ -8,9 +8,11 @@ from app.core.fields import Command, Count, View
 
 
 class NoticeView(View):
+    """Of an endpoint that was disabled there is no matter: `incident_id` null, `number` empty."""
+
     seq: Count
     type: str = Field(max_length=64)
-    incident_id: UUID
+    incident_id: UUID | None
     number: str = Field(max_length=64)
     state: str = Field(max_length=20)
     title: str = Field(max_length=200)

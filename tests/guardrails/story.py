@@ -9,12 +9,14 @@ from typing import Any
 import httpx
 from sqlalchemy import select
 
+from app.core.db import new_id
 from app.core.events import record
 from app.incidents.models import Incident
 from app.media.models import MediaFile
 from app.media.rereading import note
 from app.notifications.events import OutcomeUnseen
-from tests.district import PASSWORD, POLICE_LIUHU, District, new_incident
+from app.webhooks.events import EndpointDisabled
+from tests.district import LIUHU, PASSWORD, POLICE_LIUHU, District, new_incident
 from tests.guardrails.recording import Recorder, listen
 
 PICTURE = base64.b64decode(
@@ -46,6 +48,7 @@ class Story:
         await self._report_in_one_post()
         await self._leave_unseen()
         await self._lose_a_file()
+        await self._lose_a_platform()
 
     async def _lose_a_file(self) -> None:
         """The store did not keep a file, which the night's sample finds out."""
@@ -58,6 +61,14 @@ class Story:
             )
             assert file_id is not None
             await note(session, file_id, "sample", "gone", at=resources.clock.now())
+        await self.district.drain()
+
+    async def _lose_a_platform(self) -> None:
+        """Its receiver answered 410."""
+        resources = self.district.resources
+        async with resources.sessions.begin() as session:
+            gone = EndpointDisabled(endpoint_id=new_id(), area_code=LIUHU, why="gone")
+            await record(session, gone, at=resources.clock.now())
         await self.district.drain()
 
     async def _leave_unseen(self) -> None:

@@ -25,7 +25,7 @@ from tests.sabotage.guard import EditDoesNotFit, Guard
 from tests.sabotage.guards import GUARDS, TEN
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("app", "tests", "migrations", "mobile_contract", "pyproject.toml", "alembic.ini")
+COPIED = ("app", "docs", "tests", "migrations", "mobile_contract", "pyproject.toml", "alembic.ini")
 LONGEST_S = 180
 DATABASE = "ETONG_TEST_DATABASE_URL"
 FAILURE = re.compile(r"\b\d+ failed\b|^_* ERROR at teardown of ", re.MULTILINE)

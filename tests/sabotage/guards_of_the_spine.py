@@ -90,6 +90,13 @@ SPINE = (
         "notifications/test_inbox.py::test_p2_a_waiting_reader_is_woken",
     ),
     guard(
+        "f20-a-wakeup-during-the-read-counts",
+        "notifications/stream.py",
+        "                self._news = False\n                await self._pass_on()\n",
+        "                await self._pass_on()\n                self._news = False\n",
+        "notifications/test_stream.py::test_f20_what_comes_while_the_stream_begins_is_not_missed",
+    ),
+    guard(
         "p7-revoked-session-ends-its-streams",
         "notifications/switchboard.py",
         "                await self._try(self._recognise)\n",

@@ -80,6 +80,38 @@ async def test_w6_the_other_endpoints_of_the_area_are_told_of_it(platform: Platf
     assert call.json["data"] == {"endpoint_id": gone, "reason": "gone"}
 
 
+async def test_w6_operators_of_the_area_and_above_are_told_of_it(platform: Platform) -> None:
+    await platform.subscribe()
+    platform.receiver.answer = status(410)
+    await platform.district.report()
+    await platform.pump.drain()
+    await platform.district.drain()
+    (notice,) = await _told(platform, "admin")
+    assert (notice["incident_id"], notice["number"]) == (None, "")
+    assert notice["state"] == "disabled"
+    assert platform.id in notice["body"]
+    assert "410" in notice["body"]
+    for other in ("desk-liuhu", "worker-yonghong", "security"):
+        assert await _told(platform, other) == []
+
+
+async def test_w6_told_once_whatever_is_sent_again(platform: Platform) -> None:
+    await platform.subscribe()
+    platform.receiver.answer = status(410)
+    for _ in range(2):
+        await platform.district.report()
+        await platform.pump.drain()
+        platform.district.clock.advance(timedelta(days=1))
+    await platform.told()
+    assert len(await _told(platform, "admin")) == 1
+
+
+async def _told(platform: Platform, username: str) -> list[dict[str, Any]]:
+    client = await platform.district.client(username)
+    items = (await client.get("/v1/inbox", params={"after": 0})).json()["items"]
+    return [item for item in items if item["type"] == "endpoint.disabled"]
+
+
 async def test_f19_says_2xx_but_drops_and_the_span_is_replayed(district: District) -> None:
     """A liar's deliveries look delivered; when it is honest again, its day comes once more."""
     _allow(district)
