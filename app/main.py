@@ -24,6 +24,7 @@ from app.media.router import router as media
 from app.media.tus_layer import TusLayer
 from app.notifications.receipts_router import router as receipts
 from app.notifications.router import router as notifications
+from app.notifications.router import streams
 from app.routing.router import router as routing
 from app.system.docs import docs_router
 from app.system.openapi import TITLE, enrich
@@ -42,6 +43,7 @@ V1: tuple[APIRouter, ...] = (
     accounts,
     routing,
     notifications,
+    streams,
     receipts,
     webhooks,
     callbacks,

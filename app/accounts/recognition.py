@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, bindparam, case, func, null, select, text
+from sqlalchemy import ARRAY, Select, Uuid, and_, any_, bindparam, case, func, null, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.access_tokens import AccessClaims
@@ -22,12 +22,14 @@ from app.accounts.models import (
 )
 from app.accounts.permissions import Role
 from app.accounts.sign_in_errors import SessionEnded
+from app.core.batching import Batched
 from app.core.db import Sessions
 from app.core.resources import Resources
 
 KEPT_FOR = timedelta(seconds=2)
 """How long a revocation made by another process may go unnoticed here."""
 _MOST = 20_000
+_AT_ONCE = 500
 
 
 class CallerCache:
@@ -35,7 +37,9 @@ class CallerCache:
 
     def __init__(self, resources: Resources) -> None:
         self._clock = resources.clock
+        self._sessions = resources.sessions
         self._kept: dict[UUID, tuple[datetime, Caller]] = {}
+        self._asking = Batched(self._find, _AT_ONCE)
         self.generation = 0
 
     def get(self, session_id: UUID) -> Caller | None:
@@ -52,6 +56,22 @@ class CallerCache:
             self._kept.clear()
         self._kept[caller.session_id] = (self._clock.now() + KEPT_FOR, caller)
 
+    async def read(self, session_id: UUID) -> Caller:
+        """From the tables; whoever asks at the same moment is found by the same statement.
+
+        Raises SessionEnded.
+        """
+        generation = self.generation
+        row = await self._asking.ask(session_id)
+        caller = _caller_of(session_id, row, self._clock.now())
+        self.put(caller, generation)
+        return caller
+
+    async def _find(self, ids: Sequence[UUID]) -> Sequence[Any]:
+        rows = await self._sessions.rows(_QUESTION, {"session_ids": list(ids)})
+        found = {row.id: row for row in rows}
+        return [found.get(id_) for id_ in ids]
+
     def clear(self) -> None:
         """Called after the commit of every change of rights: the next request reads anew."""
         self.generation += 1
@@ -63,10 +83,7 @@ async def recognise(resources: Resources, claims: AccessClaims) -> Caller:
     cache = resources.the(CallerCache)
     caller = cache.get(claims.session_id)
     if caller is None:
-        generation = cache.generation
-        found = await resources.sessions.rows(_QUESTION, {"session_id": claims.session_id})
-        caller = _caller_of(claims.session_id, found, resources.clock.now())
-        cache.put(caller, generation)
+        caller = await cache.read(claims.session_id)
     if caller.id != claims.subject:
         raise SessionEnded
     return replace(caller, expires_at=claims.expires_at)
@@ -80,12 +97,11 @@ async def ended_sessions(sessions: Sessions, ids: Collection[UUID], now: datetim
 
 async def load_caller(session: AsyncSession, session_id: UUID, now: datetime) -> Caller:
     """Fresh from the tables; `expires_at` is the session's. Raises SessionEnded."""
-    found = await session.execute(_QUESTION, {"session_id": session_id})
-    return _caller_of(session_id, found.all(), now)
+    found = await session.execute(_QUESTION, {"session_ids": [session_id]})
+    return _caller_of(session_id, found.one_or_none(), now)
 
 
-def _caller_of(session_id: UUID, found: Sequence[Any], now: datetime) -> Caller:
-    row = next(iter(found), None)
+def _caller_of(session_id: UUID, row: Any, now: datetime) -> Caller:  # noqa: ANN401 - a row
     if row is None or not _alive(row, now):
         raise SessionEnded
     person_id: UUID | None = row.person_id
@@ -155,6 +171,7 @@ def _question() -> Select[*tuple[Any, ...]]:
     is_person = LoginSession.person_id.is_not(null())
     return (
         select(
+            LoginSession.id,
             LoginSession.person_id,
             LoginSession.platform_id,
             LoginSession.terminal_id,
@@ -171,7 +188,7 @@ def _question() -> Select[*tuple[Any, ...]]:
         .outerjoin(Person, Person.id == LoginSession.person_id)
         .outerjoin(Platform, Platform.id == LoginSession.platform_id)
         .outerjoin(Terminal, Terminal.id == LoginSession.terminal_id)
-        .where(LoginSession.id == bindparam("session_id"))
+        .where(LoginSession.id == any_(bindparam("session_ids", type_=ARRAY(Uuid))))
     )
 
 

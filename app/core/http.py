@@ -196,7 +196,7 @@ async def _on_left(_request: Request, _left: Exception) -> Response:
 
 
 async def _on_database(request: Request, failure: Exception) -> Response:
-    if isinstance(failure, DBAPIError) and not _connection_lost(failure):
+    if not database_is_away(failure):
         return await _on_bug(request, failure)
     log.warning("database_unavailable", error=type(failure).__name__)
     if getattr(getattr(failure, "orig", None), "sqlstate", None) == DISK_FULL:
@@ -205,8 +205,12 @@ async def _on_database(request: Request, failure: Exception) -> Response:
     return render(request, errors.Unavailable(headers={"Retry-After": RETRY_AFTER_S}))
 
 
-def _connection_lost(failure: DBAPIError) -> bool:
-    return failure.connection_invalidated or isinstance(failure, OperationalError | InterfaceError)
+def database_is_away(failure: Exception) -> bool:
+    """No connection was free in time, or it was lost: the same request may do later."""
+    if isinstance(failure, DBAPIError):
+        lost = isinstance(failure, OperationalError | InterfaceError)
+        return failure.connection_invalidated or lost
+    return isinstance(failure, PoolTimeout)
 
 
 async def _on_bug(request: Request, bug: Exception) -> Response:

@@ -1,7 +1,11 @@
 import asyncio
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
+import structlog
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.types import Receive, Scope, Send
 
 from app.accounts.caller import Caller
@@ -9,7 +13,7 @@ from app.accounts.dependencies import IdentifiedRoute, require
 from app.accounts.permissions import Permission
 from app.core.asgi import abort_of, continue_with
 from app.core.errors import Forbidden, Unauthenticated, ValidationFailed
-from app.core.http import TheResources, Transaction, problems
+from app.core.http import TheResources, Transaction, database_is_away, problems
 from app.core.resources import Resources
 from app.core.wakeups import listening
 from app.incidents.informing import tick_informed
@@ -17,12 +21,35 @@ from app.notifications.delivered import note_delivered
 from app.notifications.inbox import ack, subject
 from app.notifications.queries import marks_of, notices_after
 from app.notifications.schemas import AckCommand, AckView, InboxPage, NoticeView
-from app.notifications.stream import Stream
+from app.notifications.stream import COME_BACK_LATER, Stream
+
+log = structlog.get_logger()
 
 router = APIRouter(prefix="/inbox", tags=["inbox"], route_class=IdentifiedRoute)
 
 Reader = Annotated[Caller, Depends(require(Permission.READ_NOTICES))]
 Seq = Annotated[int, Query(ge=0, le=2**53)]
+
+
+class _StreamRoute(IdentifiedRoute):
+    """Too much to do is said with a 200: a 503 would stop an EventSource for good (P8)."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def welcomed(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except (DBAPIError, PoolTimeout) as failure:
+                if not database_is_away(failure):
+                    raise
+                log.warning("stream_put_off", error=type(failure).__name__)
+                return Response(COME_BACK_LATER + b"\n", media_type=StreamResponse.media_type)
+
+        return welcomed
+
+
+streams = APIRouter(prefix="/inbox", tags=["inbox"], route_class=_StreamRoute)
 
 
 class StreamResponse(Response):
@@ -59,7 +86,7 @@ async def read_inbox(
     return found
 
 
-@router.get(
+@streams.get(
     "/stream",
     status_code=200,  # FastAPI reads it from a signature that this response does not have
     response_class=StreamResponse,

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 LIFETIME = timedelta(minutes=10)
 SLOW_READER_S = 30.0
-_COME_BACK_LATER = b"retry: 30000\n"
+COME_BACK_LATER = b"retry: 30000\n"
 _RETRY_MS = (3000, 8000)
 _FIELDS = tuple(NoticeView.model_fields)
 _KEEP_ALIVE = b": keep-alive\n\n"
@@ -197,7 +197,7 @@ class Stream:
     def _when_to_return(self) -> bytes:
         """A line for EventSource, where what `hello` said does not stand."""
         if self._why == "replaced" or (self._why == "draining" and not self._greeted):
-            return _COME_BACK_LATER
+            return COME_BACK_LATER
         # all of a process's streams end together: they must not come back together (F28, F30)
         return _soon() if self._why == "draining" else b""
 

@@ -16,10 +16,10 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.accounts.recognition import ended_sessions
+from app.core.batching import Batched
 from app.core.errors import OutcomeUnknown
 from app.core.resources import Resources
 from app.notifications import devices, queries
-from app.notifications.batching import Batched
 
 KIND = "inbox"
 _DEVICE = "device"

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
 AskT = TypeVar("AskT")
 AnswerT = TypeVar("AnswerT")
 
@@ -11,7 +13,8 @@ AnswerT = TypeVar("AnswerT")
 class Batched(Generic[AskT, AnswerT]):
     """While one batch is being answered the next one gathers: the busier, the larger.
 
-    `answer` gives one answer a question, in their order; what it raises reaches all who asked.
+    `answer` gives one answer a question, in their order; what it raises reaches all who asked. If
+    it waited for a connection in vain, so have those who gathered meanwhile: they are told too.
     """
 
     def __init__(
@@ -40,6 +43,9 @@ class Batched(Generic[AskT, AnswerT]):
         try:
             answers = await self._answer([question for question, _ in batch])
         except Exception as failure:  # noqa: BLE001 - it is raised where the question was asked
+            if isinstance(failure, PoolTimeout):
+                batch = [*batch, *self._asked]
+                self._asked.clear()
             for _, future in batch:
                 if not future.done():
                     future.set_exception(failure)
