@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.core.pace import Pace
+
 Role = Literal["api", "relay", "pump", "jobs"]
 ALL_ROLES: tuple[Role, ...] = ("api", "relay", "pump", "jobs")
 MIB = 1024 * 1024
@@ -91,7 +93,14 @@ class IntakeSettings(_Group):
     json_bytes: int = Field(default=MIB, ge=1024)
     part_bytes: int = Field(default=8 * MIB, ge=5 * MIB)
     idle_s: float = Field(default=60.0, gt=0)
+    min_bytes_per_s: int = Field(default=200, ge=0)
+    """On average over `rate_window_s`; 2G is faster, who only pretends to send is not."""
+    rate_window_s: float = Field(default=60.0, gt=0)
     link_s: int = Field(default=300, ge=10, le=300)
+
+    @property
+    def pace(self) -> Pace:
+        return Pace(self.idle_s, self.min_bytes_per_s, self.rate_window_s)
 
 
 class JobsSettings(_Group):
@@ -121,9 +130,6 @@ class UploadSettings(_Group):
     expires_s: int = Field(default=7 * 86400, ge=60)
     """Counted from the last byte that was stored."""
     open_per_device: int = Field(default=20, ge=1, le=1000)
-    min_bytes_per_s: int = Field(default=200, ge=0)
-    """On average over `rate_window_s`; 2G is faster, who only pretends to send is not."""
-    rate_window_s: float = Field(default=60.0, gt=0)
     checksummed_bytes: int = Field(default=8 * MIB, ge=1024)
     """A chunk with an Upload-Checksum is held back until it is verified."""
     metadata_bytes: int = Field(default=4096, ge=64)

@@ -2,7 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -51,7 +51,7 @@ async def open_upload(resources: Resources, new: NewUpload) -> Upload:
             await session.flush()
             known = None
         if known is None:
-            await _check_room(session, new, resources.settings.uploads.open_per_device)
+            await _check_room(session, new, now, resources.settings.uploads.open_per_device)
             known = await _insert(session, resources, new) or await _known(session, new)
     if known is None or not _same(known, new):
         raise UploadDiffers
@@ -75,13 +75,13 @@ async def _known(session: AsyncSession, new: NewUpload) -> Upload | None:
     return found
 
 
-async def _check_room(session: AsyncSession, new: NewUpload, most: int) -> None:
+async def _check_room(session: AsyncSession, new: NewUpload, now: datetime, most: int) -> None:
     """Of this device only so many are open at a time (U18). Raises TooManyUploads."""
     await session.execute(_ONE_AT_A_TIME, {"device": new.device})
     count = await session.scalar(
         select(func.count())
         .select_from(Upload)
-        .where(Upload.device == new.device, Upload.state.in_(_OPEN))
+        .where(Upload.device == new.device, Upload.state.in_(_OPEN), Upload.expires_at > now)
     )
     if (count or 0) >= most:
         raise TooManyUploads(limit=most, headers={"Retry-After": RETRY_AFTER_S})
