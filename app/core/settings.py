@@ -14,7 +14,8 @@ from app.core.pace import Pace
 
 Role = Literal["api", "relay", "pump", "jobs"]
 ALL_ROLES: tuple[Role, ...] = ("api", "relay", "pump", "jobs")
-MIB = 1024 * 1024
+KIB = 1024
+MIB = 1024 * KIB
 
 
 def _split(value: object) -> object:
@@ -142,6 +143,28 @@ class UploadSettings(_Group):
     """How long a newcomer waits for a file that is being verified, before it is told 423."""
 
 
+class WaySettings(_Group):
+    """By what a phone chooses between one body and uploads (U23); told, demanded of nobody."""
+
+    single_post_max_bytes: int = Field(default=256 * KIB, ge=1024)
+    """All files of a report together, while the link is unmeasured."""
+    single_post_floor_bytes: int = Field(default=64 * KIB, ge=1024)
+    single_post_ceiling_bytes: int = Field(default=2 * MIB, ge=1024)
+    single_post_seconds: int = Field(default=15, ge=1, le=300)
+    text_first_json_bytes: int = Field(default=20 * KIB, ge=1024)
+    patch_bytes_slow: int = Field(default=256 * KIB, ge=1024)
+    patch_bytes_fast: int = Field(default=MIB, ge=1024)
+    fast_from_bits_per_s: int = Field(default=1_000_000, ge=1)
+    failed_posts_before_upload: int = Field(default=1, ge=1, le=10)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        bounds = self.single_post_floor_bytes, self.single_post_ceiling_bytes
+        if not bounds[0] <= self.single_post_max_bytes <= bounds[1]:
+            raise ValueError("single_post_max_bytes lies between its floor and its ceiling")
+        return self
+
+
 class DiskSettings(_Group):
     """When a disk is full: so much of it is used, and less than so many bytes are left."""
 
@@ -194,6 +217,7 @@ class Settings(BaseSettings):
     jobs: JobsSettings = JobsSettings()
     retention: RetentionSettings = RetentionSettings()
     uploads: UploadSettings = UploadSettings()
+    ways: WaySettings = WaySettings()
     disk: DiskSettings = DiskSettings()
 
     _lists = field_validator("trusted_proxies", "cors_origins", mode="before")(_split)

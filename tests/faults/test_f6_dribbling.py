@@ -117,7 +117,9 @@ async def _created(api: Server, token: str, count: int) -> list[str]:
         "Upload-Length": str(len(BODY)),
         "Upload-Metadata": metadata(sha256=digest(BODY)),
     }
-    async with httpx.AsyncClient(base_url=api.url, trust_env=False, headers=headers) as link:
+    async with httpx.AsyncClient(
+        base_url=api.url, trust_env=False, headers=headers, timeout=30
+    ) as link:
         answers = [await link.post("/v1/uploads") for _ in range(count)]
     assert {answer.status_code for answer in answers} == {201}
     return [answer.headers["location"] for answer in answers]
@@ -146,7 +148,9 @@ async def _others(api: Server, token: str, seconds: float) -> Sequence[float]:
     took: list[float] = []
     headers = {"Authorization": f"Bearer {token}"}
     until = time.monotonic() + seconds
-    async with httpx.AsyncClient(base_url=api.url, trust_env=False, headers=headers) as link:
+    async with httpx.AsyncClient(
+        base_url=api.url, trust_env=False, headers=headers, timeout=30
+    ) as link:
         while time.monotonic() < until:
             began = time.monotonic()
             answers = [
@@ -179,7 +183,9 @@ async def _goes_on(api: Server, token: str, sender: Sender) -> None:
         "Upload-Offset": str(sender.sent),
         "Content-Type": STREAM,
     }
-    async with httpx.AsyncClient(base_url=api.url, trust_env=False, headers=headers) as link:
+    async with httpx.AsyncClient(
+        base_url=api.url, trust_env=False, headers=headers, timeout=30
+    ) as link:
         answer = await link.patch(sender.path, content=BODY[sender.sent :])
     assert answer.status_code == 204, answer.text  # the digest of the whole has been compared
 
