@@ -86,6 +86,9 @@ class IntakeSettings(_Group):
     picture_bytes: int = Field(default=25 * MIB, ge=1024)
     meta_bytes: int = Field(default=64 * 1024, ge=1024)
     files: int = Field(default=12, ge=1, le=100)
+    matter_files: int = Field(default=60, ge=12, le=100)
+    """Of one matter, however many requests bring them."""
+    matter_bytes: int = Field(default=2048 * MIB, ge=MIB)
     parts: int = Field(default=32, ge=2, le=200)
     headers_per_part: int = Field(default=8, ge=2, le=32)
     header_bytes: int = Field(default=4096, ge=256)
