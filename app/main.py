@@ -83,9 +83,7 @@ def create_app(resources: Resources) -> FastAPI:
         "/v1/incidents/*/attachments": intake.request_bytes,
         "/v1/uploads": None,
     }
-    app.add_middleware(
-        BodyLimits, most=intake.json_bytes, idle_s=intake.idle_s, exceptions=streamed
-    )
+    app.add_middleware(BodyLimits, most=intake.json_bytes, pace=intake.pace, exceptions=streamed)
     app.add_middleware(RequestContext)
     app.add_middleware(TusLayer, prefix="/v1/uploads")
     enrich(app)

@@ -20,6 +20,7 @@ from app.core.resources import Resources
 from app.core.settings import Role
 from app.evidence.anchoring import anchor
 from app.incidents.retention import retain
+from app.incidents.taking_up import TakingUp
 from app.media.jobs import JOBS
 from app.media.sweeping import sweep
 from app.notifications.reminding import Reminding
@@ -49,6 +50,7 @@ async def work(resources: Resources, roles: Collection[Role], stop: asyncio.Even
         running.append(_keep_up(resources, stop))
         running.append(jobs.work(resources, JOBS, stop))
         running.append(Sealing(resources.sessions).run(stop))
+        running.append(TakingUp(resources).run(stop))
     await asyncio.gather(stop.wait(), *running)
 
 

@@ -1,4 +1,4 @@
-"""The numbers a phone goes by; one place, shown to phones and read by nobody else."""
+"""The numbers a phone goes by: what is demanded of it, and what it chooses its way by."""
 
 from typing import Annotated
 
@@ -7,7 +7,6 @@ from pydantic import Field
 from app.core.fields import View
 from app.core.settings import Settings
 
-_KIB = 1024
 _MOST = 2**53
 
 Size = Annotated[int, Field(ge=0, le=_MOST)]
@@ -66,28 +65,15 @@ class ClientConfig(View):
 
 MINIMUM_APP_VERSION = "1.0.0"
 PRIVACY_NOTICE_VERSION = "2026-01"
-SINGLE_POST_MAX = 256 * _KIB
-
-_UPLOADS = UploadChoice(
-    single_post_max_bytes=SINGLE_POST_MAX,
-    single_post_floor_bytes=64 * _KIB,
-    single_post_ceiling_bytes=2048 * _KIB,
-    single_post_seconds=15,
-    text_first_json_bytes=20 * _KIB,
-    patch_bytes_slow=256 * _KIB,
-    patch_bytes_fast=1024 * _KIB,
-    fast_from_bits_per_s=1_000_000,
-    failed_posts_before_upload=1,
-    open_uploads=20,
-)
 _STREAM = HearingBack(heartbeat_s=25, reconnect_after_heartbeats=2.5, stream_s=600, poll_s=60)
 
 
 def client_config(settings: Settings) -> ClientConfig:
+    ways, most = settings.ways, settings.uploads.open_per_device
     return ClientConfig(
         limits=IntakeLimits.model_validate(settings.intake),
-        uploads=_UPLOADS,
-        single_post_max_bytes=SINGLE_POST_MAX,
+        uploads=UploadChoice(**ways.model_dump(), open_uploads=most),
+        single_post_max_bytes=ways.single_post_max_bytes,
         stream=_STREAM,
         minimum_app_version=MINIMUM_APP_VERSION,
         privacy_notice_version=PRIVACY_NOTICE_VERSION,

@@ -1,4 +1,4 @@
-"""Limits of request bodies that are read whole: their size, and how long a sender may be silent.
+"""Limits of request bodies that are read whole: their size, and how slow a sender may be.
 
 Plain ASGI, inside RequestContext. It answers 413 and 408 itself and then tells the application
 that the client has gone: an exception raised inside `receive` would come out as a 400.
@@ -22,6 +22,7 @@ from app.core.asgi import (
     refuse,
 )
 from app.core.errors import PayloadTooLarge, SenderSilent
+from app.core.pace import Pace, Pacing
 
 _LINGER_S = 2.0
 _LINGER_BYTES = 8 * 1024 * 1024
@@ -29,19 +30,19 @@ _CLOSE = {"Connection": "close"}
 
 
 class BodyLimits:
-    """`app.add_middleware(BodyLimits, most=…, idle_s=…, exceptions={"/v1/areas/import": …})`.
+    """`app.add_middleware(BodyLimits, most=…, pace=…, exceptions={"/v1/areas/import": …})`.
 
     `most`: bytes of a body that is not multipart (multipart counts its own parts). `exceptions`:
-    path prefix → bytes, or None where the feature reads the stream under its own limits, silence
+    path prefix → bytes, or None where the feature reads the stream under its own limits, pace
     included; `*` stands for one segment (`/v1/incidents/*/attachments`); the first match wins.
     """
 
     def __init__(
-        self, app: App, *, most: int, idle_s: float, exceptions: Mapping[str, int | None]
+        self, app: App, *, most: int, pace: Pace, exceptions: Mapping[str, int | None]
     ) -> None:
         self._app = app
         self._most = most
-        self._idle_s = idle_s
+        self._pace = pace
         self._exceptions = [(_pattern(prefix), limit) for prefix, limit in exceptions.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +50,7 @@ class BodyLimits:
         if limit is None:
             await self._app(scope, receive, send)
             return
-        body = _Body(scope, receive, send, limit=limit, idle_s=self._idle_s)
+        body = _Body(scope, receive, send, limit=limit, pacing=Pacing(self._pace))
         if body.announced > limit:
             await body.refuse_size()
             return
@@ -73,10 +74,10 @@ class _Body:
     """One request's body on its way in."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, *, limit: float, idle_s: float
+        self, scope: Scope, receive: Receive, send: Send, *, limit: float, pacing: Pacing
     ) -> None:
         self._scope, self._receive, self._send = scope, receive, send
-        self._limit, self._idle_s = limit, idle_s
+        self._limit, self._pacing = limit, pacing
         self._size = 0
         self._complete = False
         self._answering = False
@@ -90,7 +91,7 @@ class _Body:
         if self._complete or self._answering:  # now only a departure can come
             return await self._receive()
         try:
-            async with asyncio.timeout(self._idle_s):
+            async with self._pacing.waiting():
                 message = await self._receive()
         except TimeoutError:
             return await self._refuse_silence()
@@ -105,7 +106,9 @@ class _Body:
     async def _counted(self, message: Message) -> Message:
         if message["type"] != REQUEST:
             return message
-        self._size += len(message.get("body", b""))
+        size = len(message.get("body", b""))
+        self._size += size
+        self._pacing.heard(size)
         self._complete = not message.get("more_body", False)
         if self._size <= self._limit:
             return message

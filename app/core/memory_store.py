@@ -49,6 +49,8 @@ class MemoryStore:
         """Added to every size reported."""
         self.gate: asyncio.Event | None = None
         """A slow store: every call waits for it."""
+        self.calls_waiting = 0
+        """How many wait at the gate."""
 
     async def prepare(self) -> None:
         await self._call()
@@ -124,9 +126,16 @@ class MemoryStore:
         """What every request to a store goes through."""
         self.calls += 1
         refused = self.down or (self.fail_every and self.calls % self.fail_every == 0)
-        await (self.gate.wait() if self.gate else asyncio.sleep(0))
+        await (self._at_the_gate(self.gate) if self.gate else asyncio.sleep(0))
         if refused:
             raise StoreUnavailable("injected")
+
+    async def _at_the_gate(self, gate: asyncio.Event) -> None:
+        self.calls_waiting += 1
+        try:
+            await gate.wait()
+        finally:
+            self.calls_waiting -= 1
 
     def _keep(self, key: str, body: bytes, content_type: str) -> None:
         self.objects[_ascii(key)] = MemoryObject(body, content_type, self._clock.now())

@@ -10,9 +10,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.core.pace import Pace
+
 Role = Literal["api", "relay", "pump", "jobs"]
 ALL_ROLES: tuple[Role, ...] = ("api", "relay", "pump", "jobs")
-MIB = 1024 * 1024
+KIB = 1024
+MIB = 1024 * KIB
 
 
 def _split(value: object) -> object:
@@ -83,6 +86,9 @@ class IntakeSettings(_Group):
     picture_bytes: int = Field(default=25 * MIB, ge=1024)
     meta_bytes: int = Field(default=64 * 1024, ge=1024)
     files: int = Field(default=12, ge=1, le=100)
+    matter_files: int = Field(default=60, ge=12, le=100)
+    """Of one matter, however many requests bring them."""
+    matter_bytes: int = Field(default=2048 * MIB, ge=MIB)
     parts: int = Field(default=32, ge=2, le=200)
     headers_per_part: int = Field(default=8, ge=2, le=32)
     header_bytes: int = Field(default=4096, ge=256)
@@ -91,7 +97,14 @@ class IntakeSettings(_Group):
     json_bytes: int = Field(default=MIB, ge=1024)
     part_bytes: int = Field(default=8 * MIB, ge=5 * MIB)
     idle_s: float = Field(default=60.0, gt=0)
+    min_bytes_per_s: int = Field(default=200, ge=0)
+    """On average over `rate_window_s`; 2G is faster, who only pretends to send is not."""
+    rate_window_s: float = Field(default=60.0, gt=0)
     link_s: int = Field(default=300, ge=10, le=300)
+
+    @property
+    def pace(self) -> Pace:
+        return Pace(self.idle_s, self.min_bytes_per_s, self.rate_window_s)
 
 
 class JobsSettings(_Group):
@@ -121,9 +134,6 @@ class UploadSettings(_Group):
     expires_s: int = Field(default=7 * 86400, ge=60)
     """Counted from the last byte that was stored."""
     open_per_device: int = Field(default=20, ge=1, le=1000)
-    min_bytes_per_s: int = Field(default=200, ge=0)
-    """On average over `rate_window_s`; 2G is faster, who only pretends to send is not."""
-    rate_window_s: float = Field(default=60.0, gt=0)
     checksummed_bytes: int = Field(default=8 * MIB, ge=1024)
     """A chunk with an Upload-Checksum is held back until it is verified."""
     metadata_bytes: int = Field(default=4096, ge=64)
@@ -134,6 +144,28 @@ class UploadSettings(_Group):
     """How long a newcomer waits for the request before it to save, before it goes on alone."""
     wait_s: float = Field(default=10.0, gt=0)
     """How long a newcomer waits for a file that is being verified, before it is told 423."""
+
+
+class WaySettings(_Group):
+    """By what a phone chooses between one body and uploads (U23); told, demanded of nobody."""
+
+    single_post_max_bytes: int = Field(default=256 * KIB, ge=1024)
+    """All files of a report together, while the link is unmeasured."""
+    single_post_floor_bytes: int = Field(default=64 * KIB, ge=1024)
+    single_post_ceiling_bytes: int = Field(default=2 * MIB, ge=1024)
+    single_post_seconds: int = Field(default=15, ge=1, le=300)
+    text_first_json_bytes: int = Field(default=20 * KIB, ge=1024)
+    patch_bytes_slow: int = Field(default=256 * KIB, ge=1024)
+    patch_bytes_fast: int = Field(default=MIB, ge=1024)
+    fast_from_bits_per_s: int = Field(default=1_000_000, ge=1)
+    failed_posts_before_upload: int = Field(default=1, ge=1, le=10)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        bounds = self.single_post_floor_bytes, self.single_post_ceiling_bytes
+        if not bounds[0] <= self.single_post_max_bytes <= bounds[1]:
+            raise ValueError("single_post_max_bytes lies between its floor and its ceiling")
+        return self
 
 
 class DiskSettings(_Group):
@@ -188,6 +220,7 @@ class Settings(BaseSettings):
     jobs: JobsSettings = JobsSettings()
     retention: RetentionSettings = RetentionSettings()
     uploads: UploadSettings = UploadSettings()
+    ways: WaySettings = WaySettings()
     disk: DiskSettings = DiskSettings()
 
     _lists = field_validator("trusted_proxies", "cors_origins", mode="before")(_split)

@@ -106,7 +106,8 @@ async def _export(
         entries=[_entry(entry, *sight(entry)) for entry in entries],
         proof=proofs.get(None),
         files=[
-            _file(link, file, proofs) for link, file in await attachments_of(session, [incident.id])
+            _file(each.link, each.file, proofs)
+            for each in await attachments_of(session, [incident.id])
         ],
         anchors=[_anchor(anchors[seq]) for seq in sorted(used)],
     )

@@ -37,6 +37,7 @@ class Attachment:
 
     link: IncidentMedia
     file: MediaFile | None
+    state: str
     examination: Examination | None
     variants: frozenset[str]
 
@@ -45,8 +46,8 @@ async def gathered(
     session: AsyncSession, incident_ids: Collection[UUID]
 ) -> dict[UUID, list[Attachment]]:
     """By incident, in the order of the report; three queries however many they are."""
-    pairs = await attachments_of(session, incident_ids)
-    ids = [file.id for _, file in pairs if file is not None]
+    listed = await attachments_of(session, incident_ids)
+    ids = [each.file.id for each in listed if each.file is not None]
     examined = await session.scalars(select(Examination).where(one_of(Examination.file_id, ids)))
     by_file = {each.file_id: each for each in examined}
     variants: defaultdict[UUID, set[str]] = defaultdict(set)
@@ -55,10 +56,10 @@ async def gathered(
     ):
         variants[row.file_id].add(row.variant)
     found: defaultdict[UUID, list[Attachment]] = defaultdict(list)
-    for item, file in pairs:
+    for item, file, state in listed:
         known = by_file.get(file.id) if file else None
         made = frozenset(variants[file.id]) if file else frozenset()
-        found[item.incident_id].append(Attachment(item, file, known, made))
+        found[item.incident_id].append(Attachment(item, file, state, known, made))
     return found
 
 
@@ -76,7 +77,7 @@ def shown(
         size=file.size if file else item.size,
         sha256=digest.hex() if digest else None,
         content_type=file.content_type if file else None,
-        state="erased" if file is not None and file.state == "erased" else item.state,
+        state="erased" if file is not None and file.state == "erased" else attachment.state,
         url=links.to("original"),
         view_url=links.to("view"),
         preview_url=links.to("preview"),

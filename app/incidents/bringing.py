@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.caller import Caller
@@ -13,8 +13,10 @@ from app.accounts.sign_in_errors import SessionEnded
 from app.core.db import new_id
 from app.core.errors import Forbidden
 from app.core.resources import Resources
+from app.core.settings import IntakeSettings
 from app.incidents import completing, errors
 from app.incidents.models import IncidentMedia
+from app.incidents.queries import named_in
 from app.incidents.reporting import UNNAMED, Received
 from app.media.errors import AttachmentsDiffer
 from app.media.finishing import NotNow
@@ -29,36 +31,35 @@ class Promise:
 
     kind: str | None = None
     sha256: bytes | None = None
+    awaited: bool = False
 
 
 async def promised(
-    session: AsyncSession, caller: Caller, claims: Claims, length: int | None
+    session: AsyncSession,
+    caller: Caller,
+    claims: Claims,
+    length: int | None,
+    limits: IntakeSettings,
 ) -> Promise:
     """Check before the first byte whether this caller may bring this file.
 
     Raises IncidentNotFound, AttachmentNotFound, ActionForbidden, ActionNotAllowed,
-    AttachmentImmutable, AttachmentsDiffer.
+    IncidentFull, AttachmentImmutable, AttachmentsDiffer.
     """
     if claims.incident_id is None or claims.attachment_id is None:
         return Promise()
-    place = await completing.find_place(session, caller, claims.incident_id, claims.attachment_id)
+    place = await completing.find_place(
+        session, caller, claims.incident_id, claims.attachment_id, limits
+    )
     link = place.link
+    if link is not None and link.state == "stored":
+        raise errors.AttachmentImmutable
+    await completing.check_amount(session, place.incident_id, limits, size=length or 0)
     if link is None:
         return Promise()
-    if link.state == "stored":
-        raise errors.AttachmentImmutable
-    _check(link, length, claims.sha256)
-    return Promise(link.kind, link.sha256)
-
-
-def _check(link: IncidentMedia, size: int | None, sha256: bytes | None) -> None:
-    """Against the manifest; None is not said. Raises AttachmentsDiffer."""
-    differ = (
-        link.size is not None and size is not None and link.size != size,
-        link.sha256 is not None and sha256 is not None and link.sha256 != sha256,
-    )
-    if any(differ):
+    if completing.differs(link, None, length, claims.sha256):
         raise AttachmentsDiffer(attachments=[str(link.attachment_id)])
+    return Promise(link.kind, link.sha256, awaited=True)
 
 
 class Bringing:
@@ -66,6 +67,7 @@ class Bringing:
 
     def __init__(self, resources: Resources, caller: Caller) -> None:
         self._clock = resources.clock
+        self._limits = resources.settings.intake
         self._caller = caller
 
     async def take(self, session: AsyncSession, upload: Upload, stored: StoredFile) -> UUID | None:
@@ -75,25 +77,34 @@ class Bringing:
         """
         caller = await self._anew(session)
         received = Received(new_id(), stored, upload.filename)
-        incident_id = upload.incident_id or await _named_in(session, upload)
+        incident_id = upload.incident_id or await named_in(session, upload)
         if incident_id is None or upload.attachment_id is None:
             await _keep(session, caller, received, self._clock.now())
             return received.file_id
-        place = await completing.find_place(session, caller, incident_id, upload.attachment_id)
-        if place.link is not None and place.link.state != "stored":
-            _check(place.link, stored.size, bytes.fromhex(stored.sha256))
+        limits, now = self._limits, self._clock.now()
+        place = await completing.find_place(
+            session, caller, incident_id, upload.attachment_id, limits
+        )
+        sha256 = bytes.fromhex(stored.sha256)
+        if (
+            place.link is not None
+            and place.link.state != "stored"
+            and completing.differs(place.link, stored.kind, stored.size, sha256)
+        ):
+            raise AttachmentsDiffer(attachments=[str(upload.attachment_id)])
         upload.incident_id = incident_id
         try:
-            await completing.take_in(session, caller, place, received, self._clock.now())
+            await completing.take_in(session, caller, place, received, now, limits)
         except completing.AttachmentThere:
             return None
         return received.file_id
 
     async def refuse(self, session: AsyncSession, upload: Upload) -> None:
+        incident_id = upload.incident_id or await named_in(session, upload)
         await session.execute(
             update(IncidentMedia)
             .where(
-                IncidentMedia.incident_id == upload.incident_id,
+                IncidentMedia.incident_id == incident_id,
                 IncidentMedia.attachment_id == upload.attachment_id,
                 IncidentMedia.state != "stored",
             )
@@ -108,18 +119,6 @@ class Bringing:
         if not caller.may(Permission.MOVE_INCIDENTS):
             raise Forbidden(permission=Permission.MOVE_INCIDENTS)
         return caller
-
-
-async def _named_in(session: AsyncSession, upload: Upload) -> UUID | None:
-    """The report of its creator that has meanwhile named this attachment."""
-    found: UUID | None = await session.scalar(
-        select(IncidentMedia.incident_id).where(
-            IncidentMedia.attachment_id == upload.attachment_id,
-            IncidentMedia.added_by == upload.owner_id,
-            IncidentMedia.state != "stored",
-        )
-    )
-    return found
 
 
 async def _keep(session: AsyncSession, caller: Caller, received: Received, at: object) -> None:

@@ -1,6 +1,6 @@
 """Completing: files that come after their report take their places in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,17 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.caller import Caller
 from app.core.events import record
+from app.core.settings import IntakeSettings
 from app.incidents import errors
 from app.incidents.events import AttachmentStored
 from app.incidents.models import Incident, IncidentMedia
 from app.incidents.queries import current_steps, visible_incident
 from app.incidents.reporting import UNNAMED, Received
 from app.incidents.rights import is_reporter, look_around, standing
-from app.incidents.schemas import MAX_FILES
 from app.incidents.status import OPEN, State, Who
 from app.media.models import MediaFile
-
-_MOST_FILES = 5 * MAX_FILES
 
 
 class AttachmentThere(Exception):  # noqa: N818 - names the fact
@@ -37,11 +35,15 @@ class Place:
 
 
 async def find_place(
-    session: AsyncSession, caller: Caller, incident_id: UUID, attachment_id: UUID
+    session: AsyncSession,
+    caller: Caller,
+    incident_id: UUID,
+    attachment_id: UUID,
+    limits: IntakeSettings,
 ) -> Place:
     """Check before the first body byte whether this caller may bring this file.
 
-    Raises IncidentNotFound, AttachmentNotFound, ActionForbidden, ActionNotAllowed.
+    Raises IncidentNotFound, AttachmentNotFound, ActionForbidden, ActionNotAllowed, IncidentFull.
     """
     incident = await visible_incident(session, caller, incident_id)
     if incident is None:
@@ -52,7 +54,14 @@ async def find_place(
             raise errors.AttachmentNotFound
         return Place(incident_id, attachment_id, link)
     await check_may_add(session, caller, incident)
+    await check_amount(session, incident_id, limits, files=1)
     return Place(incident_id, attachment_id, None)
+
+
+def differs(link: IncidentMedia, kind: str | None, size: int | None, sha256: bytes | None) -> bool:
+    """Whether a file is not what the manifest promises; None: it is not known, or was not said."""
+    pairs = (link.kind, kind), (link.size, size), (link.sha256, sha256)
+    return any(None not in pair and pair[0] != pair[1] for pair in pairs)
 
 
 async def take_places(
@@ -76,12 +85,19 @@ async def take_places(
     taken = list(links)
     for link in taken:
         await _put_in(session, caller, link, received[link.attachment_id], at)
+    await tell_stored(session, incident, taken, at)
+    return frozenset(link.attachment_id for link in taken)
+
+
+async def tell_stored(
+    session: AsyncSession, incident: Incident, taken: Sequence[IncidentMedia], at: datetime
+) -> None:
+    """Record each place that has got its file; the last one says whether nothing is missing now."""
     await session.flush()
     waiting = await _still_expected(session, incident.id)
     for position, link in enumerate(taken, start=1):
         done = position == len(taken) and not waiting
         await record(session, _stored(incident, link.attachment_id, complete=done), at=at)
-    return frozenset(link.attachment_id for link in taken)
 
 
 async def contradicted(
@@ -106,17 +122,23 @@ async def take_in(
     place: Place,
     received: Received,
     at: datetime,
+    limits: IntakeSettings,
 ) -> Incident:
     """Put one late file where it belongs; the incident as it is then, locked.
 
     Raises AttachmentImmutable where somebody was faster with other bytes, AttachmentThere where
-    they were faster with the same: then this object is one too many.
+    they were faster with the same: then this object is one too many. What `find_place` raises is
+    raised again for what has changed since, now that nobody else changes it (U19).
     """
     incident = await locked(session, place.incident_id)
     link = await session.get(
         IncidentMedia, (place.incident_id, place.attachment_id), populate_existing=True
     )
+    if link is None or link.state != "stored":
+        size = received.stored.size
+        await check_amount(session, incident.id, limits, files=int(link is None), size=size)
     if link is None:
+        await check_may_add(session, caller, incident)
         await _add_evidence(session, caller, incident, place.attachment_id, received, at)
     elif link.state == "stored":
         files = {place.attachment_id: received}
@@ -175,13 +197,29 @@ async def check_may_add(session: AsyncSession, caller: Caller, incident: Inciden
     places = standing(caller, incident, steps.get(incident.id), around)
     if Who.ANYONE_INVOLVED not in places:
         raise errors.ActionForbidden(allowed_actions=[])
-    count = await session.scalar(
-        select(func.count())
-        .select_from(IncidentMedia)
-        .where(IncidentMedia.incident_id == incident.id)
-    )
-    if State(incident.state) not in OPEN or (count or 0) >= _MOST_FILES:
+    if State(incident.state) not in OPEN:
         raise errors.ActionNotAllowed(state=incident.state, allowed_actions=[])
+
+
+async def check_amount(
+    session: AsyncSession,
+    incident_id: UUID,
+    limits: IntakeSettings,
+    *,
+    files: int = 0,
+    size: int = 0,
+) -> None:
+    """Whether so many more fit into the matter, of so many bytes. Raises IncidentFull."""
+    row = await session.execute(
+        select(func.count().label("files"), func.sum(MediaFile.size).label("bytes"))
+        .select_from(IncidentMedia)
+        .outerjoin(MediaFile, MediaFile.id == IncidentMedia.media_id)
+        .where(IncidentMedia.incident_id == incident_id)
+    )
+    found = row.one()
+    total = int(found.bytes or 0) + size
+    if (files and found.files + files > limits.matter_files) or total > limits.matter_bytes:
+        raise errors.IncidentFull(files=limits.matter_files, bytes=limits.matter_bytes)
 
 
 async def _put_in(

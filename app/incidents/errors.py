@@ -78,6 +78,15 @@ class AttachmentImmutable(
 ): ...
 
 
+class IncidentFull(
+    Problem,
+    status=413,
+    code="incident-full",
+    zh="一个事件最多 {files} 个附件、共 {bytes} 字节",
+    en="A matter has at most {files} attachments and {bytes} bytes of them",
+): ...
+
+
 class PlaceUnknown(
     Problem,
     status=422,

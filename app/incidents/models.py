@@ -173,7 +173,10 @@ class IncidentMedia(Model):
     media_id: Mapped[UUID | None] = mapped_column(ForeignKey("media_files.id"))
     added_by: Mapped[UUID]
 
-    __table_args__ = (UniqueConstraint("media_id"),)
+    __table_args__ = (
+        UniqueConstraint("media_id"),
+        Index("ix_incident_media_awaited", "attachment_id", postgresql_where="state <> 'stored'"),
+    )
 
 
 class Supplement(Model):

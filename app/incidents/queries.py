@@ -2,19 +2,27 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import ColumnElement, Select, literal_column, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.caller import Caller
 from app.areas.locate import AreaMap
+from app.core.db import one_of
 from app.incidents.models import HistoryEntry, Incident, IncidentMedia, Step
 from app.incidents.narrowing import narrowed
 from app.incidents.schemas import ListQuery
 from app.incidents.visibility import visible_to
-from app.media.models import MediaFile
+from app.media.models import MediaFile, Upload
+
+AWAITED = IncidentMedia.state != literal_column("'stored'")
+"""Written out, as the index over the few such rows is."""
+_UNDER_WAY: tuple[ColumnElement[str], ...] = (
+    literal_column("'receiving'"),
+    literal_column("'verifying'"),
+)
 
 
 async def visible_incident(
@@ -68,9 +76,15 @@ async def history_of(
     return rows.all()
 
 
-async def attachments_of(
-    session: AsyncSession, incident_ids: Collection[UUID]
-) -> Sequence[tuple[IncidentMedia, MediaFile | None]]:
+class Listed(NamedTuple):
+    """An attachment, its file, and its state with that of an upload which is under way."""
+
+    link: IncidentMedia
+    file: MediaFile | None
+    state: str
+
+
+async def attachments_of(session: AsyncSession, incident_ids: Collection[UUID]) -> Sequence[Listed]:
     """Attachments with their files, in the order of the report."""
     rows = await session.execute(
         select(IncidentMedia, MediaFile)
@@ -78,7 +92,45 @@ async def attachments_of(
         .where(IncidentMedia.incident_id.in_(incident_ids))
         .order_by(IncidentMedia.incident_id, IncidentMedia.position, IncidentMedia.attachment_id)
     )
-    return [(row[0], row[1]) for row in rows]
+    pairs = [(row[0], row[1]) for row in rows]
+    coming = await _coming(session, [link for link, _ in pairs if link.state != "stored"])
+    return [Listed(link, file, coming.get(link, link.state)) for link, file in pairs]
+
+
+async def _coming(
+    session: AsyncSession, links: Sequence[IncidentMedia]
+) -> dict[IncidentMedia, str]:
+    """`receiving` or `verifying` for those whose bytes are under way (I9)."""
+    if not links:
+        return {}
+    uploads = (
+        await session.execute(
+            select(Upload.attachment_id, Upload.incident_id, Upload.owner_id, Upload.state).where(
+                one_of(Upload.attachment_id, {link.attachment_id for link in links}),
+                Upload.state.in_(_UNDER_WAY),
+            )
+        )
+    ).all()
+    return {
+        link: upload.state
+        for link in links
+        for upload in uploads
+        if upload.attachment_id == link.attachment_id
+        and (upload.incident_id or link.incident_id) == link.incident_id
+        and (upload.incident_id or upload.owner_id == link.added_by)
+    }
+
+
+async def named_in(session: AsyncSession, upload: Upload) -> UUID | None:
+    """The report of its creator that awaits this file."""
+    found: UUID | None = await session.scalar(
+        select(IncidentMedia.incident_id).where(
+            IncidentMedia.attachment_id == upload.attachment_id,
+            IncidentMedia.added_by == upload.owner_id,
+            AWAITED,
+        )
+    )
+    return found
 
 
 async def current_steps(session: AsyncSession, incidents: Collection[Incident]) -> dict[UUID, Step]:

@@ -144,6 +144,7 @@ async def report_incident(
             errors.ActionForbidden,
             errors.ActionNotAllowed,
             errors.AttachmentImmutable,
+            errors.IncidentFull,
             *STREAM_REFUSALS,
             AttachmentsDiffer,
             ValidationFailed,
@@ -164,7 +165,8 @@ async def put_attachment(
     """The raw bytes of one file: of the manifest, or new evidence of somebody involved."""
     demand_plain(request.headers.get("content-encoding"))
     async with resources.sessions.read() as session:
-        place = await completing.find_place(session, caller, incident_id, attachment_id)
+        limits = resources.settings.intake
+        place = await completing.find_place(session, caller, incident_id, attachment_id, limits)
     stream = digested(request.stream(), content_digest)
     link = place.link
     if link is not None and link.state == "stored":
@@ -187,17 +189,27 @@ async def put_attachment(
     return await _settle_file(resources, caller, place, received)
 
 
+_TOO_LATE = (
+    errors.ActionForbidden,
+    errors.ActionNotAllowed,
+    errors.AttachmentImmutable,
+    errors.IncidentFull,
+)
+"""What may have become true while the bytes came."""
+
+
 async def _settle_file(
     resources: Resources, caller: Caller, place: completing.Place, received: Received
 ) -> Response:
     at = resources.clock.now()
     try:
         async with resources.sessions.begin() as session:
-            incident = await completing.take_in(session, caller, place, received, at)
+            limits = resources.settings.intake
+            incident = await completing.take_in(session, caller, place, received, at, limits)
             shown = await receipt(session, incident)
-    except (completing.AttachmentThere, errors.AttachmentImmutable) as faster:
+    except (completing.AttachmentThere, *_TOO_LATE) as faster:
         await remove(resources, [received.stored.object_key])
-        if isinstance(faster, errors.AttachmentImmutable):
+        if isinstance(faster, _TOO_LATE):
             raise
         return answer(await _shown(resources, place.incident_id), replayed=True)
     return answer(shown, replayed=False)

@@ -1,6 +1,6 @@
 """Settling a report: written the first time, answered with the first receipt ever after."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.accounts.caller import Caller
 from app.core.resources import Resources
 from app.incidents import completing, errors
+from app.incidents.adopting import adopt, has_begun
 from app.incidents.models import Incident
 from app.incidents.preparing import Prepared
 from app.incidents.receiving import Receiving
@@ -47,9 +48,23 @@ async def settle(
         client_offset_s=offset,
     )
     number = await report(resources, caller, new)
-    if number is not None:
-        return Settled(_first_receipt(new, number), replayed=False)
-    return await _replay(resources, caller, new, receiving)
+    if number is None:
+        settled = await _replay(resources, caller, new, receiving)
+    else:
+        settled = Settled(_first_receipt(new, number), replayed=False)
+    return await with_uploads(resources, caller, settled)
+
+
+async def with_uploads(resources: Resources, caller: Caller, settled: Settled) -> Settled:
+    """What came before, as uploads, takes its place; what is under way is shown so."""
+    missing = [each.id for each in settled.receipt.attachments if each.state != "stored"]
+    if not await has_begun(resources, caller.id, missing):
+        return settled
+    incident_id = settled.receipt.id
+    await adopt(resources, incident_id)
+    async with resources.sessions.read() as session:
+        shown = await receipt(session, await session.get_one(Incident, incident_id))
+    return replace(settled, receipt=shown)
 
 
 async def _replay(

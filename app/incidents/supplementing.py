@@ -19,7 +19,7 @@ from app.incidents.queries import visible_incident
 from app.incidents.receiving import Receiving
 from app.incidents.reporting import Received, fingerprint, name_of
 from app.incidents.schemas import NewSupplement
-from app.incidents.settling import Settled
+from app.incidents.settling import Settled, with_uploads
 from app.incidents.status import Happening
 from app.incidents.views import receipt
 
@@ -41,24 +41,29 @@ async def supplement(
 ) -> Settled:
     """Add it, or recognise a repeat; what was stored in vain is taken back.
 
-    Raises IdempotencyKeyReused, AttachmentRepeated, OutcomeUnknown.
+    Raises IdempotencyKeyReused, AttachmentRepeated, IncidentFull, OutcomeUnknown.
     """
     at = resources.clock.now()
+    limits = resources.settings.intake
     try:
         async with resources.sessions.begin() as session:
             incident = await completing.locked(session, incident_id)
             is_new = await _claim(session, caller, incident, new, at)
             if is_new:
+                brought = sum(file.stored.size for file in receiving.received.values())
+                await completing.check_amount(
+                    session, incident_id, limits, files=len(new.files), size=brought
+                )
                 await _add(session, caller, incident, new, receiving.received, at)
             elif await completing.contradicted(session, incident.id, receiving.received):
                 raise errors.IdempotencyKeyReused  # noqa: TRY301 - undone together with the rest
             used = await completing.take_places(session, caller, incident, receiving.received, at)
             shown = await receipt(session, incident)
-    except (errors.IdempotencyKeyReused, errors.AttachmentRepeated):
+    except (errors.IdempotencyKeyReused, errors.AttachmentRepeated, errors.IncidentFull):
         await receiving.take_back()
         raise
     await receiving.take_back(keep=used)
-    return Settled(shown, replayed=not is_new)
+    return await with_uploads(resources, caller, Settled(shown, replayed=not is_new))
 
 
 async def _claim(

@@ -74,6 +74,7 @@ _BODY: dict[str, Any] = {
             errors.IncidentIdInvalid,
             errors.AttachmentNotListed,
             errors.AttachmentRepeated,
+            errors.IncidentFull,
             errors.IdempotencyKeyReused,
             Unavailable,
             InsufficientStorage,

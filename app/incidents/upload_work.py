@@ -11,6 +11,7 @@ from app.core.disk import RETRY_AFTER_S, Disk
 from app.core.errors import InsufficientStorage, Problem
 from app.core.object_store import StoreFull, StoreUnavailable
 from app.core.resources import Resources
+from app.incidents.adopting import adopt_upload
 from app.incidents.bringing import Bringing
 from app.media import tus
 from app.media.errors import FileStoreUnavailable
@@ -39,6 +40,8 @@ async def bring(resources: Resources, hold: Hold, chunk: Chunk) -> None:
     _check_announced(chunk.headers.get("content-length", ""), hold.upload)
     check_room(resources)
     settling = Bringing(resources, chunk.caller)
+    if hold.upload.session_id != chunk.caller.session_id:
+        await hold.save(session_id=chunk.caller.session_id)
     try:
         await receive(resources, hold, chunk.stream, checksum)
     except UploadLost as lost:
@@ -46,7 +49,13 @@ async def bring(resources: Resources, hold: Hold, chunk: Chunk) -> None:
         raise
     finally:
         if is_whole(hold.upload):
-            await finish(resources, hold, settling)
+            await conclude(resources, hold, chunk.caller)
+
+
+async def conclude(resources: Resources, hold: Hold, caller: Caller) -> None:
+    """A whole file goes to its place: in a report, or its creator's until a report names it."""
+    await finish(resources, hold, Bringing(resources, caller))
+    await adopt_upload(resources, hold.upload)
 
 
 def _check_announced(content_length: str, upload: Upload) -> None:
@@ -74,7 +83,7 @@ async def as_saved(resources: Resources, caller: Caller, upload: Upload) -> Uplo
     async with held(resources, upload.id) as hold:
         if is_whole(hold.upload):
             try:
-                await finish(resources, hold, Bringing(resources, caller))
+                await conclude(resources, hold, caller)
             except (Problem, StoreUnavailable, Fenced):
                 return hold.upload
         return hold.upload

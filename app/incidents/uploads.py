@@ -23,6 +23,7 @@ from app.core.http import TheResources, problems
 from app.core.packing import demand_plain
 from app.core.resources import Resources
 from app.incidents import errors
+from app.incidents.adopting import adopt_upload
 from app.incidents.bringing import promised
 from app.incidents.upload_work import (
     Chunk,
@@ -70,6 +71,7 @@ _END = (
     errors.ActionNotAllowed,
     errors.AttachmentImmutable,
     errors.AttachmentNotFound,
+    errors.IncidentFull,
     errors.IncidentNotFound,
 )
 """What a file may be refused for when it is begun, and again when it is whole."""
@@ -126,7 +128,7 @@ async def create_upload(request: Request, resources: TheResources, caller: Mover
     claims = tus.claims_of(request.headers.get("upload-metadata"), limits)
     with_upload = tus.is_offset_stream(request.headers)
     async with resources.sessions.read() as session:
-        promise = await promised(session, caller, claims, length)
+        promise = await promised(session, caller, claims, length, resources.settings.intake)
     check_room(resources)
     new = NewUpload(
         owner_id=caller.id,
@@ -135,6 +137,8 @@ async def create_upload(request: Request, resources: TheResources, caller: Mover
         claims=claims,
         kind=promise.kind,
         sha256=promise.sha256,
+        session_id=caller.session_id,
+        awaited=promise.awaited,
     )
     upload = await open_upload(resources, new)
     location = {"Location": f"/v1/uploads/{upload.id}"}
@@ -145,6 +149,7 @@ async def create_upload(request: Request, resources: TheResources, caller: Mover
             upload = hold.upload
     else:
         upload = await as_saved(resources, caller, upload)
+        await adopt_upload(resources, upload)
     return Response(status_code=201, headers=location | progress(upload))
 
 

@@ -13,7 +13,7 @@ from app.deadlines.limits import light
 from app.incidents.attachments import Attachment, Looking, gathered, shown
 from app.incidents.models import HistoryEntry, Incident, IncidentMedia, Step
 from app.incidents.privacy import masked
-from app.incidents.queries import attachments_of, current_steps
+from app.incidents.queries import Listed, attachments_of, current_steps
 from app.incidents.rights import Surroundings, allowed_actions, look_around, standing
 from app.incidents.schemas import (
     AttachmentReceipt,
@@ -28,7 +28,6 @@ from app.incidents.schemas import (
 )
 from app.incidents.status import State
 from app.incidents.visibility import knows_reporter
-from app.media.models import MediaFile
 
 
 async def show(
@@ -47,24 +46,25 @@ async def show(
 
 async def receipt(session: AsyncSession, incident: Incident) -> IncidentReceipt:
     """What the phone keeps: the same for a first send and for every repeat."""
-    pairs = await attachments_of(session, [incident.id])
+    listed = await attachments_of(session, [incident.id])
     return IncidentReceipt(
         id=incident.id,
         number=incident.number,
         received_at=incident.received_at,
         state=incident.state,
-        complete=_complete([item for item, _ in pairs]),
-        attachments=[_file_receipt(item, file) for item, file in pairs],
+        complete=_complete([each.link for each in listed]),
+        attachments=[_file_receipt(each) for each in listed],
         revision=incident.revision,
     )
 
 
-def _file_receipt(item: IncidentMedia, file: MediaFile | None) -> AttachmentReceipt:
+def _file_receipt(listed: Listed) -> AttachmentReceipt:
     """What is stored, else what the manifest promises."""
+    item, file, state = listed
     digest = file.sha256 if file else item.sha256
     return AttachmentReceipt(
         id=item.attachment_id,
-        state=item.state,
+        state=state,
         size=file.size if file else item.size,
         sha256=digest.hex() if digest else None,
     )

@@ -139,6 +139,7 @@ async def _settle(resources: Resources, hold: Hold, settling: Settling, stored: 
         upload.leased_until = None
         needed = upload.media_id is not None
     hold.upload.state = "stored"
+    hold.upload.incident_id, hold.upload.media_id = upload.incident_id, upload.media_id
     return needed
 
 

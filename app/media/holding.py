@@ -13,7 +13,9 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
+from app.core.errors import OutcomeUnknown
 from app.core.resources import Resources
 from app.core.wakeups import Waiter, listening
 from app.media.models import Upload
@@ -70,13 +72,20 @@ class Hold:
             setattr(self.upload, name, value)
 
     async def has_to_end(self) -> bool:
-        """Whether a newcomer has asked for the upload, or has it already."""
-        async with self._resources.sessions.read() as session:
-            row = (
-                await session.execute(
-                    select(Upload.fence, Upload.wanted).where(Upload.id == self.upload.id)
-                )
-            ).one_or_none()
+        """Whether a newcomer has asked for the upload, or has it already.
+
+        Where the database can't be asked nobody has: what is fenced is refused all the same.
+        """
+        try:
+            async with self._resources.sessions.read() as session:
+                row = (
+                    await session.execute(
+                        select(Upload.fence, Upload.wanted).where(Upload.id == self.upload.id)
+                    )
+                ).one_or_none()
+        except (SQLAlchemyError, OSError) as lost:
+            log.warning("upload_watch_interrupted", error=type(lost).__name__)
+            return False
         return row is None or row.fence != self.upload.fence or row.wanted >= row.fence
 
     async def let_go(self) -> None:
@@ -105,8 +114,13 @@ class Hold:
         while True:
             await asyncio.sleep(_RENEW_S)
             until = self._resources.clock.now() + _LEASE
-            async with self._resources.sessions.begin() as session:
-                await session.execute(update(Upload).where(self._mine).values(leased_until=until))
+            try:
+                async with self._resources.sessions.begin() as session:
+                    await session.execute(
+                        update(Upload).where(self._mine).values(leased_until=until)
+                    )
+            except (SQLAlchemyError, OutcomeUnknown, OSError) as lost:
+                log.warning("upload_lease_interrupted", error=type(lost).__name__)
 
 
 @asynccontextmanager
@@ -116,7 +130,11 @@ async def held(resources: Resources, upload_id: str) -> AsyncIterator[Hold]:
     try:
         yield hold
     finally:
-        await hold.let_go()
+        try:
+            await hold.let_go()
+        except (SQLAlchemyError, OutcomeUnknown, OSError) as lost:
+            # what the block was worth stands; whoever comes next goes round this hold
+            log.warning("upload_not_let_go", error=type(lost).__name__)
 
 
 class _Claiming:

@@ -143,6 +143,8 @@ class Upload(Model):
     owner_id: Mapped[UUID]
     device: Mapped[str]
     """The terminal, or the person without one."""
+    session_id: Mapped[UUID | None]
+    """The sign-in that last brought bytes: by its rights the file is finished if nobody asks."""
     incident_id: Mapped[UUID | None]
     attachment_id: Mapped[UUID | None]
     metadata_: Mapped[str | None] = mapped_column("metadata")
@@ -195,6 +197,11 @@ class Upload(Model):
             postgresql_where=sql("state <> 'rejected'"),
         ),
         Index("ix_uploads_device", "device"),
+        Index(
+            "ix_uploads_under_way",
+            "attachment_id",
+            postgresql_where=sql("state IN ('receiving', 'verifying')"),
+        ),
         Index("ix_uploads_object_key", "object_key"),
         Index("ix_uploads_expires_at", "expires_at"),
     )

@@ -2,7 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -15,13 +15,21 @@ from app.media.finishing import discard
 from app.media.holding import RETRY_AFTER_S, held
 from app.media.models import MediaFile, Upload
 from app.media.tus import Claims
-from app.media.upload_errors import TooManyUploads, UploadAttached, UploadDiffers
+from app.media.upload_errors import (
+    TooManyUploads,
+    UploadAttached,
+    UploadDiffers,
+    UploadExpired,
+    UploadLost,
+)
 from app.media.writing import fresh_key
 
 _FORGET_AFTER = timedelta(days=7)
 """How long an expired upload is still called expired (410), not unknown (404)."""
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(:device, 15))")
 _OPEN = ("receiving", "verifying")
+_UNNAMED = and_(Upload.state == "stored", Upload.incident_id.is_(None))
+"""Whole, and waiting for a report to name it."""
 
 log = structlog.get_logger()
 
@@ -36,6 +44,9 @@ class NewUpload:
     claims: Claims
     kind: str | None = None
     sha256: bytes | None = None
+    session_id: UUID | None = None
+    awaited: bool = False
+    """A report waits for the file."""
 
 
 async def open_upload(resources: Resources, new: NewUpload) -> Upload:
@@ -46,20 +57,34 @@ async def open_upload(resources: Resources, new: NewUpload) -> Upload:
     now = resources.clock.now()
     async with resources.sessions.begin() as session:
         known = await _known(session, new)
-        if known is not None and known.expires_at <= now:
-            known.state, known.refusal = "rejected", "upload-expired"
+        refusal = _outlived(known, new, now) if known else None
+        if known is not None and refusal is not None:
+            known.state, known.refusal = "rejected", refusal
             await session.flush()
             known = None
         if known is None:
-            await _check_room(session, new, resources.settings.uploads.open_per_device)
+            await _check_room(session, new, now, resources.settings.uploads.open_per_device)
             known = await _insert(session, resources, new) or await _known(session, new)
-    if known is None or not _same(known, new):
-        raise UploadDiffers
+        if known is None or not _same(known, new):
+            raise UploadDiffers
+        if known.incident_id is None and known.state in _OPEN:
+            # its report has come meanwhile
+            known.incident_id = new.claims.incident_id
+            known.kind, known.sha256 = new.kind or known.kind, new.sha256 or known.sha256
     return known
 
 
+def _outlived(known: Upload, new: NewUpload, now: datetime) -> str | None:
+    """Why it counts no more: nobody went on with it, or the store has lost what it brought."""
+    if known.expires_at <= now and (known.state in _OPEN or known.incident_id is None):
+        return UploadExpired.code
+    lost = known.state == "stored" and known.incident_id is not None and new.awaited
+    return UploadLost.code if lost else None
+
+
 def _same(known: Upload, new: NewUpload) -> bool:
-    return known.length == new.length and known.incident_id == new.claims.incident_id
+    places = known.incident_id, new.claims.incident_id
+    return known.length == new.length and (None in places or places[0] == places[1])
 
 
 async def _known(session: AsyncSession, new: NewUpload) -> Upload | None:
@@ -75,13 +100,17 @@ async def _known(session: AsyncSession, new: NewUpload) -> Upload | None:
     return found
 
 
-async def _check_room(session: AsyncSession, new: NewUpload, most: int) -> None:
+async def _check_room(session: AsyncSession, new: NewUpload, now: datetime, most: int) -> None:
     """Of this device only so many are open at a time (U18). Raises TooManyUploads."""
     await session.execute(_ONE_AT_A_TIME, {"device": new.device})
     count = await session.scalar(
         select(func.count())
         .select_from(Upload)
-        .where(Upload.device == new.device, Upload.state.in_(_OPEN))
+        .where(
+            Upload.device == new.device,
+            Upload.expires_at > now,
+            or_(Upload.state.in_(_OPEN), _UNNAMED),
+        )
     )
     if (count or 0) >= most:
         raise TooManyUploads(limit=most, headers={"Retry-After": RETRY_AFTER_S})
@@ -93,6 +122,7 @@ async def _insert(session: AsyncSession, resources: Resources, new: NewUpload) -
         "id": secrets.token_urlsafe(24),
         "owner_id": new.owner_id,
         "device": new.device,
+        "session_id": new.session_id,
         "incident_id": new.claims.incident_id,
         "attachment_id": new.claims.attachment_id,
         "metadata": new.claims.raw,
@@ -113,10 +143,15 @@ async def _insert(session: AsyncSession, resources: Resources, new: NewUpload) -
 async def end_upload(resources: Resources, upload_id: str) -> None:
     """Its owner wants it no more. Raises UploadAttached."""
     async with held(resources, upload_id) as hold:
-        if hold.upload.state == "stored" and hold.upload.incident_id is not None:
-            raise UploadAttached
         async with resources.sessions.begin() as session:
-            await session.execute(delete(Upload).where(Upload.id == upload_id))
+            # a report may have taken the file since
+            gone = await session.scalar(
+                delete(Upload)
+                .where(Upload.id == upload_id, or_(Upload.state != "stored", _UNNAMED))
+                .returning(Upload.id)
+            )
+            if gone is None:
+                raise UploadAttached
             await session.execute(delete(MediaFile).where(MediaFile.id == hold.upload.media_id))
         await discard(resources, hold.upload)
 
@@ -124,12 +159,11 @@ async def end_upload(resources: Resources, upload_id: str) -> None:
 async def expire(resources: Resources) -> int:
     """Take the bytes of uploads that nobody went on with; how many there were (U14)."""
     now = resources.clock.now()
-    unnamed = and_(Upload.state == "stored", Upload.incident_id.is_(None))
     async with resources.sessions.begin() as session:
         ended = list(
             await session.scalars(
                 update(Upload)
-                .where(or_(Upload.state.in_(_OPEN), unnamed), Upload.expires_at <= now)
+                .where(or_(Upload.state.in_(_OPEN), _UNNAMED), Upload.expires_at <= now)
                 .values(
                     state="rejected",
                     refusal="upload-expired",

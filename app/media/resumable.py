@@ -10,6 +10,7 @@ from contextlib import aclosing, suppress
 import structlog
 
 from app.core.errors import SenderSilent, Unavailable
+from app.core.pace import Pacing
 from app.core.resources import Resources
 from app.core.wakeups import Waiter, listening
 from app.media.holding import RETRY_AFTER_S, Hold, wanted
@@ -89,8 +90,7 @@ class _Arriving:
         self._failure: Exception | None = None
         self._next: asyncio.Timeout | None = None
         self._told_to_end = False
-        self._window_began = asyncio.get_running_loop().time()
-        self._window_bytes = 0
+        self._pacing = Pacing(resources.settings.intake.pace)
 
     def raise_failure(self) -> None:
         """What ended it before its end."""
@@ -110,16 +110,14 @@ class _Arriving:
                 watching.cancel()
 
     async def _chunk(self) -> bytes | None:
-        idle_s = self._resources.settings.intake.idle_s
         try:
-            async with asyncio.timeout(idle_s) as self._next:
+            async with self._pacing.waiting() as self._next:
                 self._check_told()
                 chunk = await anext(self._incoming, None)
         except TimeoutError:
             self._check_told()
             raise SenderSilent(headers={"Connection": "close"}) from None
-        if chunk is not None:
-            self._count(len(chunk))
+        self._pacing.heard(len(chunk or b""))
         return chunk
 
     def _check_told(self) -> None:
@@ -127,18 +125,6 @@ class _Arriving:
             raise Unavailable(headers={"Retry-After": RETRY_AFTER_S, "Connection": "close"})
         if self._told_to_end:
             raise UploadBusy(headers={"Retry-After": RETRY_AFTER_S, "Connection": "close"})
-
-    def _count(self, size: int) -> None:
-        """Raises SenderSilent for who sends a byte now and then to keep a place."""
-        limits = self._resources.settings.uploads
-        now = asyncio.get_running_loop().time()
-        self._window_bytes += size
-        passed = now - self._window_began
-        if passed < limits.rate_window_s:
-            return
-        if self._window_bytes < limits.min_bytes_per_s * passed:
-            raise SenderSilent(headers={"Connection": "close"})
-        self._window_began, self._window_bytes = now, 0
 
     async def _watch(self, waiter: Waiter) -> None:
         """Ends the wait for a chunk when somebody else wants the upload, or the process ends."""

@@ -13,12 +13,14 @@ from app.core.errors import PROBLEM_JSON
 from app.core.http import install_errors
 from app.core.memory_store import MemoryStore
 from app.core.middleware import RequestContext
+from app.core.pace import Pace
 from app.core.resources import Resources
 from app.core.settings import Settings
 from app.core.wakeups import MemoryWakeups
 
 MOST = 10_000
 IDLE_S = 0.3
+PACE = Pace(idle_s=IDLE_S, bytes_per_s=5, window_s=1.0)
 router = APIRouter()
 
 
@@ -49,7 +51,7 @@ async def app(settings: Settings) -> FastAPI:
         "/v1/incidents/*/attachments": None,
         "/v1/uploads": None,
     }
-    app.add_middleware(BodyLimits, most=MOST, idle_s=IDLE_S, exceptions=exceptions)
+    app.add_middleware(BodyLimits, most=MOST, pace=PACE, exceptions=exceptions)
     app.add_middleware(RequestContext)
     return app
 

@@ -184,14 +184,6 @@ async def test_u17_f8_a_store_that_refuses_each_kth_call_loses_nothing_acknowled
     assert shown["attachments"][0]["state"] == "stored"
 
 
-async def test_u18_f6_only_so_many_are_open_on_one_device(phone: Phone) -> None:
-    for _ in range(20):
-        await phone.created(10)
-    answer = await phone.create(10)
-    refused(answer, 429, "too-many-uploads")
-    assert answer.headers["retry-after"]
-
-
 async def test_u19_rights_are_read_anew_when_the_last_byte_has_come(phone: Phone) -> None:
     district = phone.served.district
     incident, file = await reported(phone.served, photo())

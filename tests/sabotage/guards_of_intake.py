@@ -126,7 +126,7 @@ INTAKE = (
     guard(
         "f4-silent-senders-are-ended",
         "core/bodies.py",
-        "            async with asyncio.timeout(self._idle_s):\n",
+        "            async with self._pacing.waiting():\n",
         "            async with asyncio.timeout(600):\n",
         "incidents/test_promises.py::test_f4_a_silent_sender_is_told_and_ended",
     ),

@@ -224,8 +224,8 @@ SPINE = (
     guard(
         "silent-sender-is-ended",
         "core/bodies.py",
-        "async with asyncio.timeout(self._idle_s):",
-        "async with asyncio.timeout(self._idle_s + 20):",
+        "async with self._pacing.waiting():",
+        "async with asyncio.timeout(20):",
         "core/test_middleware_bodies.py::test_a_silent_sender_is_ended",
     ),
     guard(

@@ -4,6 +4,7 @@ from tests.sabotage.guard import guard
 
 _TESTS = "incidents/test_uploads.py::"
 _KEPT = "incidents/test_uploads_kept.py::"
+_SLOW = "incidents/test_uploads_slow.py::"
 
 UPLOADS = (
     guard(
@@ -33,6 +34,43 @@ UPLOADS = (
         "        await self._store.put(key, merged, _BYTES)\n",
         "",
         _TESTS + "test_u7_patch",
+    ),
+    guard(
+        "u18-a-minute-of-silence-ends-it",
+        "media/resumable.py",
+        "async with self._pacing.waiting() as self._next:",
+        "async with asyncio.timeout(600) as self._next:",
+        _SLOW + "test_u18_f6_who_is_silent_for_a_minute_is_saved_and_let_go",
+    ),
+    guard(
+        "u18-who-dribbles-keeps-no-place",
+        "core/pace.py",
+        "if self._heard < self._pace.bytes_per_s * self._waited_s:",
+        "if self._heard == 0:",
+        _SLOW + "test_u18_f6_who_dribbles_is_saved_and_let_go",
+        _SLOW + "test_u18_f6_a_report_that_dribbles_is_ended_too",
+        "core/test_pace.py::test_u18_a_byte_now_and_then_keeps_no_place",
+    ),
+    guard(
+        "u18-the-stores-time-is-not-the-senders",
+        "core/pace.py",
+        "        self.waited(loop.time() - began)\n",
+        "        self.waited(loop.time() - self.__dict__.setdefault('_first', began))\n",
+        "core/test_pace.py::test_u18_only_what_a_sender_is_waited_for_counts",
+    ),
+    guard(
+        "u18-one-at-a-time-counts-what-a-device-has",
+        "media/opening.py",
+        '    await session.execute(_ONE_AT_A_TIME, {"device": new.device})\n',
+        "",
+        _SLOW + "test_u18_at_once_as_many_as_one_after_the_other",
+    ),
+    guard(
+        "u18-only-so-many-are-open",
+        "media/opening.py",
+        "if (count or 0) >= most:",
+        "if (count or 0) >= most * 2:",
+        _SLOW + "test_u18_f6_only_so_many_are_open_on_one_device",
     ),
     guard(
         "u20-an-upload-is-its-creators",
