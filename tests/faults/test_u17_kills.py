@@ -91,6 +91,8 @@ class Walk:
         self, ends: Sequence[int], *, by_two: bool = False
     ) -> tuple[Sender, Sequence[int]]:
         self._files += 1
+        if self._files % 50 == 0:  # a walk is longer than a session's token
+            self.signed = await token(self.other.url)
         sender = Sender(self.signed, picture_of(ends[-1], self._files))
         await sender.report(self.other.url)
         if by_two:
