@@ -76,7 +76,7 @@ def _config(settings: StoreSettings) -> "S3Config":
         "secret_access_key": settings.secret_key.get_secret_value(),
         "region": settings.region,
         "virtual_hosted_style_request": settings.addressing == "virtual",
-        "unsigned_payload": _arrives_as_sent(settings.endpoint_url),
+        "unsigned_payload": arrives_as_sent(settings.endpoint_url),
     }
     if settings.checksums == "when_supported":
         config["checksum_algorithm"] = "SHA256"
@@ -85,7 +85,7 @@ def _config(settings: StoreSettings) -> "S3Config":
     return config
 
 
-def _arrives_as_sent(url: str) -> bool:
+def arrives_as_sent(url: str) -> bool:
     """By TLS, or because it never leaves this machine; else the signature covers the bytes."""
     parts = urlsplit(url)
     try:

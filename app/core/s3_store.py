@@ -16,7 +16,7 @@ from botocore.response import StreamingBody
 
 from app.core.breaker import Breaker
 from app.core.object_store import ObjectMissing, StoredObject, StoreUnavailable, UnfinishedParts
-from app.core.s3_objects import WholeObjects
+from app.core.s3_objects import WholeObjects, arrives_as_sent
 from app.core.settings import StoreSettings
 
 if TYPE_CHECKING:  # the stubs are not installed with the product
@@ -267,7 +267,10 @@ def _make_client(settings: StoreSettings) -> "S3Client":
         max_pool_connections=_THREADS,
         tcp_keepalive=True,
         proxies={},  # a web proxy of the machine is not meant for media
-        s3={"addressing_style": settings.addressing},
+        s3={
+            "addressing_style": settings.addressing,
+            "payload_signing_enabled": not arrives_as_sent(settings.endpoint_url),
+        },
         request_checksum_calculation=settings.checksums,
         response_checksum_validation=settings.checksums,
     )

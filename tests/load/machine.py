@@ -52,6 +52,26 @@ def with_children(pid: int) -> list[int]:
     return [pid, *map(int, listed.split())]
 
 
+def memory_mib(pids: list[int]) -> float:
+    """What they hold now, of their own and shared."""
+    return sum(_status(pid, "VmRSS") for pid in pids)
+
+
+def peak_mib(pids: list[int]) -> float:
+    """The most each has held since `forget_peaks`."""
+    return sum(_status(pid, "VmHWM") for pid in pids)
+
+
+def forget_peaks(pids: list[int]) -> None:
+    for pid in pids:
+        Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
+
+
+def _status(pid: int, name: str) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name + ":"))
+
+
 def _times(pid: int) -> tuple[float, ...]:
     """user, system, and both of its ended children; a process that is gone has no more."""
     try:

@@ -82,12 +82,16 @@ class Comparison:
 
 
 def compare(
-    title: str, contenders: list[Contender], rounds: int, say: Callable[[str], None]
+    title: str,
+    contenders: list[Contender],
+    rounds: int,
+    say: Callable[[str], None],
+    warm: int = 40,
 ) -> Comparison:
     """Each contender once a round, after one short round of each that does not count."""
     comparison = Comparison(title, {each.name: [] for each in contenders})
     for contender in contenders:
-        contender.run(max(contender.count // 10, 40))
+        contender.run(max(contender.count // 10, warm))
     for number in range(rounds):
         for contender in contenders:
             measured = _round(contender)
@@ -102,7 +106,8 @@ def _round(contender: Contender) -> Round:
     used = {part: cpu_seconds(pids()) - before[part] for part, pids in contender.parts.items()}
     assert outcome.done == contender.count, (contender.name, outcome.done)
     used["load"] = outcome.cpu_s
-    cuts = quantiles(outcome.latencies, n=100)
+    # of a few long ones the slowest stands for the last hundredth
+    cuts = quantiles(outcome.latencies * 2, n=100, method="inclusive")
     return Round(
         per_s=outcome.done / outcome.seconds,
         cpu_ms={part: 1000 * seconds / outcome.done for part, seconds in used.items()},

@@ -30,9 +30,13 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """About a phone's photo: JPEG by its first bytes, incompressible, of exactly 300 kB."""
+    """About a phone's photo: JPEG by its first bytes, incompressible, of exactly 300 kB.
+
+    Or any other file, of another kind.
+    """
 
     body: bytes
+    kind: str = "photo"
 
     @property
     def sha256(self) -> str:
@@ -42,38 +46,36 @@ class Photo:
 def metas(workers: list[Worker], count: int, photo: Photo | None = None) -> list["Meta"]:
     """`count` different reports, one township after another."""
     digest = photo.sha256 if photo else ""
-    return [
-        _meta(worker, len(photo.body) if photo else 0, digest)
-        for worker in islice(cycle(workers), count)
-    ]
+    return [_meta(worker, photo, digest) for worker in islice(cycle(workers), count)]
 
 
 @dataclass(frozen=True, slots=True)
 class Meta:
     worker: Worker
+    id: UUID
     body: bytes
     attachment_id: UUID
 
 
-def _meta(worker: Worker, size: int, digest: str) -> Meta:
-    attachment = new_id()
-    file = {
+def _meta(worker: Worker, photo: Photo | None, digest: str) -> Meta:
+    id_, attachment = new_id(), new_id()
+    file = photo and {
         "id": str(attachment),
-        "kind": "photo",
+        "kind": photo.kind,
         "name": "现场照片.jpg",
-        "size": size,
+        "size": len(photo.body),
         "sha256": digest,
     }
     content: dict[str, Any] = {
-        "id": str(new_id()),
+        "id": str(id_),
         "category": "0201",
         "urgency": "routine",
         "text": TEXT,
         "place": {"lon": worker.lon, "lat": worker.lat, "datum": "wgs84", "accuracy_m": 8.0,
                   "address": "三号楼二单元"},
-        "attachments": [file] if size else [],
+        "attachments": [file] if file else [],
     }  # fmt: skip
-    return Meta(worker, orjson.dumps(content), attachment)
+    return Meta(worker, id_, orjson.dumps(content), attachment)
 
 
 def text_request(meta: Meta, port: int) -> Request:

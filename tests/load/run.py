@@ -2,7 +2,8 @@
 
 a: reports of text against the bare transaction. b: reports with a photo of 300 kB against presigned
 uploads and against the textbook. c: from an event's commit to the screens of its person, with 50,
-1,000 and 5,000 streams open. d: the relay with three reactions an event. e: webhooks. Yardstick
+1,000 and 5,000 streams open. d: the relay with three reactions an event. e: webhooks. f: files
+by tus, from 300 kB to 200 MB, against presigned uploads and the textbook. Yardstick
 and product take turns in the same run, on the same database and store, so that a ratio survives
 what the machine does meanwhile. Nothing is asserted about time: the figures are printed and written
 to `--out` as JSON and Markdown.
@@ -28,6 +29,7 @@ from app.incidents.reporting import Report, parameters
 from app.incidents.schemas import NewIncident
 from app.opening import opened
 from app.webhooks.claiming import LANES
+from tests.load import uploads
 from tests.load.bare import insert
 from tests.load.client import Load, Outcome, Request, send
 from tests.load.delivering import HEALTHY, bare, neighbours, pumped, receivers
@@ -81,6 +83,7 @@ def main() -> None:
             "c": _streams,
             "d": _relay,
             "e": _webhooks,
+            "f": _files,
         }
         found: list[Comparison] = []
         for part in options.parts or parts:
@@ -223,6 +226,10 @@ def _webhooks(house: House, scale: float) -> list[Comparison]:
     return [comparison]
 
 
+def _files(house: House, scale: float) -> list[Comparison]:
+    return uploads.compared(house, scale, _say)
+
+
 def _load(servers: Served, requests: list[Request]) -> Load:
     """The requests dealt out to the processes."""
     ports = servers.ports
@@ -289,7 +296,9 @@ def _write(folder: Path, machine: Machine, found: list[Comparison]) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.load.run")
-    parser.add_argument("parts", nargs="*", choices=["a", "b", "c", "d", "e"], help="default: all")
+    parser.add_argument(
+        "parts", nargs="*", choices=["a", "b", "c", "d", "e", "f"], help="default: all"
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="of the counts, to try it out")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     return parser.parse_args()

@@ -5,6 +5,7 @@ from tests.sabotage.guard import guard
 _TESTS = "incidents/test_uploads.py::"
 _KEPT = "incidents/test_uploads_kept.py::"
 _SLOW = "incidents/test_uploads_slow.py::"
+_BROKEN = "incidents/test_uploads_broken.py::"
 
 UPLOADS = (
     guard(
@@ -71,6 +72,22 @@ UPLOADS = (
         "if (count or 0) >= most:",
         "if (count or 0) >= most * 2:",
         _SLOW + "test_u18_f6_only_so_many_are_open_on_one_device",
+    ),
+    guard(
+        "u17-the-tail-outlives-its-part",
+        "media/writing.py",
+        "            number, upload.next_part = upload.next_part, upload.next_part + 1\n",
+        "            await self._delete(old)\n"
+        "            number, upload.next_part = upload.next_part, upload.next_part + 1\n",
+        _BROKEN + "test_u17_f8_a_store_that_refuses_any_one_call_loses_nothing_acknowledged",
+    ),
+    guard(
+        "u17-the-tail-outlives-its-object",
+        "media/writing.py",
+        "        await self._store.put(key, whole, content_type_of(self._head))\n",
+        "        await self._delete(old)\n"
+        "        await self._store.put(key, whole, content_type_of(self._head))\n",
+        _BROKEN + "test_u17_f8_a_store_that_refuses_any_one_call_loses_nothing_acknowledged",
     ),
     guard(
         "u20-an-upload-is-its-creators",
