@@ -144,7 +144,7 @@ async def _verifying(phone: Phone, url: str, rest: bytes, offset: int) -> AsyncI
     finally:
         gate.set()
         answer = await finishing
-        del store.size  # type: ignore[method-assign]
+        del store.size
     assert answer.status == 204
 
 
