@@ -2,19 +2,15 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    CheckConstraint,
-    ForeignKey,
-    Index,
-    Text,
-    UniqueConstraint,
-    func,
-)
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, func
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Json, Model, new_id
+
+_MERGED = sql("merged_into IS NOT NULL")
+_WAKING = sql("wakes_at IS NOT NULL")
 
 
 class Incident(Model):
@@ -75,6 +71,17 @@ class Incident(Model):
     merged_into: Mapped[UUID | None]
     score: Mapped[int | None]
     closed_at: Mapped[datetime | None]
+    reopened_at: Mapped[datetime | None]
+    merged_at: Mapped[datetime | None]
+    urged_at: Mapped[datetime | None]
+    bounce_count: Mapped[int] = mapped_column(server_default=sql("0"))
+    """Refusals under the present dispatching centre."""
+    assignment: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    """交办: level, document_number, leading_official, requirement, due_on, unit_id."""
+    moved_at: Mapped[datetime | None]
+    """The greatest instant at which a clock of it was started: none starts before it."""
+    wakes_at: Mapped[datetime | None]
+    """When it moves by itself unless somebody moves it before. None: it waits for people."""
 
     __table_args__ = (
         Index("ix_incidents_received", "received_at", "id"),
@@ -83,6 +90,8 @@ class Incident(Model):
         Index("ix_incidents_township", "township_code", "received_at", "id"),
         Index("ix_incidents_grid", "grid_code", "received_at", "id"),
         Index("ix_incidents_owner", "owner_unit_id", "state", "received_at", "id"),
+        Index("ix_incidents_merged_into", "merged_into", postgresql_where=_MERGED),
+        Index("ix_incidents_wakes_at", "wakes_at", postgresql_where=_WAKING),
     )
 
 
@@ -94,6 +103,10 @@ class IncidentSerial(Model):
     area_code: Mapped[str] = mapped_column(primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)
     last: Mapped[int]
+
+
+_STANDS_IN = sql("stand_in_unit_id IS NOT NULL")
+_DECIDES = sql("decider_unit_id IS NOT NULL")
 
 
 class Step(Model):
@@ -114,6 +127,31 @@ class Step(Model):
     due_at: Mapped[datetime | None]
     yellow_at: Mapped[datetime | None]
     supervision: Mapped[str] = mapped_column(server_default=sql("'normal'"))
+    supervised_level: Mapped[str | None]
+    """Of who raised it last: nobody below lifts it."""
+    assists: Mapped[UUID | None] = mapped_column(ForeignKey("steps.id"))
+    """The leading step, of one that stands beside it (协办)."""
+    stand_in_unit_id: Mapped[UUID | None] = mapped_column(ForeignKey("units.id"))
+    """The parent centre, once it may act in the place of one that let its time run out."""
+
+    clock_phase: Mapped[str] = mapped_column(server_default=sql("'running'"))
+    """running, overdue, yellow, red: what the clock has done already."""
+    yellow_card_at: Mapped[datetime | None]
+    red_card_at: Mapped[datetime | None]
+    handling_since: Mapped[datetime | None]
+    """Where the handling clock began; extensions and suspensions count from it."""
+    extension_asked: Mapped[int | None]
+    """Days asked for and not decided yet."""
+    extension_days: Mapped[int] = mapped_column(server_default=sql("0"))
+    """Days granted."""
+    extensions_granted: Mapped[int] = mapped_column(server_default=sql("0"))
+    decider_unit_id: Mapped[UUID | None] = mapped_column(ForeignKey("units.id"))
+    suspension_asked_on: Mapped[date | None]
+    """The review date of a suspension asked for and not decided yet."""
+    suspended_at: Mapped[datetime | None]
+    suspended_s: Mapped[int] = mapped_column(server_default=sql("0"))
+    """Of the limit's calendar, over all suspensions of this handling."""
+    review_at: Mapped[datetime | None]
 
     __table_args__ = (
         Index("ix_steps_incident_id", "incident_id"),
@@ -123,8 +161,17 @@ class Step(Model):
             "uq_steps_current",
             "incident_id",
             unique=True,
-            postgresql_where=sql("ended_at IS NULL"),
+            postgresql_where=sql("ended_at IS NULL AND assists IS NULL"),
         ),
+        Index(
+            "uq_steps_assisting",
+            "incident_id",
+            "unit_id",
+            unique=True,
+            postgresql_where=sql("ended_at IS NULL AND assists IS NOT NULL"),
+        ),
+        Index("ix_steps_stand_in", "stand_in_unit_id", postgresql_where=_STANDS_IN),
+        Index("ix_steps_decider", "decider_unit_id", postgresql_where=_DECIDES),
         Index("ix_steps_due_at", "due_at", postgresql_where=sql("ended_at IS NULL")),
     )
 
@@ -188,6 +235,29 @@ class Supplement(Model):
     received_at: Mapped[datetime]
 
     __table_args__ = (Index("ix_supplements_incident_id", "incident_id"),)
+
+
+class Relation(Model):
+    """Two matters that belong together; the smaller id stands first."""
+
+    __tablename__ = "incident_relations"
+
+    low_id: Mapped[UUID] = mapped_column(ForeignKey("incidents.id"), primary_key=True)
+    high_id: Mapped[UUID] = mapped_column(ForeignKey("incidents.id"), primary_key=True)
+    related_by: Mapped[UUID]
+    related_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_incident_relations_high_id", "high_id"),)
+
+
+class InformedUnit(Model):
+    """知会: a unit that reads a matter and has nothing to do in it."""
+
+    __tablename__ = "informed_units"
+
+    incident_id: Mapped[UUID] = mapped_column(ForeignKey("incidents.id"), primary_key=True)
+    unit_id: Mapped[UUID] = mapped_column(ForeignKey("units.id"), primary_key=True)
+    informed_at: Mapped[datetime]
 
 
 class DeletedIncident(Model):

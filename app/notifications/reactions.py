@@ -1,15 +1,14 @@
 """Who hears of which event: the reporter of everything, staff of what waits for them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.accounts.models import Unit
 from app.accounts.permissions import Role
 from app.accounts.queries import centre_of_area, staff_of
 from app.core.db import one_of
@@ -20,56 +19,34 @@ from app.incidents.events import (
     AttachmentStored,
     IncidentCommented,
     IncidentEvent,
+    IncidentMerged,
+    IncidentOverdue,
     IncidentRated,
     IncidentReported,
+    IncidentSupervised,
     StateChanged,
     StepOpened,
 )
 from app.incidents.models import Incident
 from app.incidents.status import State
 from app.notifications import messages
+from app.notifications.background import background_of
 from app.notifications.events import OutcomeUnseen
 from app.notifications.inbox import Draft, write
 from app.notifications.messages import Message, Told
 from app.notifications.reminding import LADDER, PRESSING
 
-OUTCOMES = frozenset({State.HANDLED, State.CLOSED, State.RETURNED, State.REJECTED, State.VOIDED})
-"""States in which something came of the matter, or its reporter has to act."""
-
-
-_WORDS = text(
-    """
-    SELECT h.incident_id, h.seq, h.reason, h.text
-    FROM unnest(CAST(:incidents AS uuid[]), CAST(:seqs AS bigint[])) AS e (incident_id, seq)
-    JOIN history_entries h ON h.incident_id = e.incident_id AND h.seq = e.seq
-    """
+OUTCOMES = frozenset(
+    {State.HANDLED, State.CLOSED, State.RETURNED, State.REJECTED, State.VOIDED, State.TRANSFERRED}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Background:
-    """What the texts of a batch need, read once: unit names and the words of the history."""
-
-    units: Mapping[UUID, str]
-    words: Mapping[tuple[UUID, int], tuple[str | None, str | None]]
-
-    def told(self, event: IncidentEvent) -> Told:
-        unit_id = getattr(event, "unit_id", None) or getattr(event, "owner_unit_id", None)
-        seq = getattr(event, "history_seq", 0)
-        reason, words = self.words.get((event.incident_id, seq), (None, None))
-        return Told(
-            event.number,
-            self.units.get(unit_id, "") if unit_id else "",
-            reason,
-            words,
-        )
+"""States in which something came of the matter, or its reporter has to act."""
 
 
 async def tell_reporter(
     session: AsyncSession, events: Sequence[Recorded[IncidentEvent]], tick: Tick
 ) -> None:
     """One notice an event for the person who reported."""
-    background = await _background(session, events)
+    background = await background_of(session, events)
     pressing = await _pressing_outcomes(session, events)
     drafts = []
     for recorded in events:
@@ -86,7 +63,7 @@ async def tell_unit(
     session: AsyncSession, events: Sequence[Recorded[IncidentEvent]], tick: Tick
 ) -> None:
     """One notice an event for the staff of the units it concerns, but not for who did it."""
-    background = await _background(session, events)
+    background = await background_of(session, events)
     staff = await _staff(session, {unit for e in events for unit in _concerned(e.event)})
     drafts = []
     for recorded in events:
@@ -124,9 +101,8 @@ def _for_reporter(event: IncidentEvent, told: Told) -> Message | None:  # noqa: 
             return messages.received(told)
         case StepOpened():
             return messages.step_to_reporter(event.action, told)
-        case StateChanged(step_opened=True):
-            return None  # the StepOpened of the same move says it
-        case StateChanged():
+        case StateChanged(internal=False, step_opened=False):
+            # where a step was opened the StepOpened of the same move says it
             return messages.change_to_reporter(event.action, told)
         case IncidentCommented():
             return None if event.actor_id == event.reporter_id else messages.commented(told)
@@ -150,6 +126,19 @@ def _for_unit(event: IncidentEvent, unit_id: UUID, told: Told) -> Message | None
             return messages.commented(told)
         case IncidentRated():
             return messages.rated(told, event.score)
+        case _:
+            return _of_others(event, told)
+
+
+def _of_others(event: IncidentEvent, told: Told) -> Message | None:
+    """What supervisors, clocks and other matters bring upon a unit."""
+    match event:
+        case IncidentSupervised():
+            return messages.supervised(event.level, told)
+        case IncidentOverdue(carded=False):
+            return messages.overdue(event.stage, told)
+        case IncidentMerged():
+            return messages.merged(event.into_number, told)
         case _:
             return None
 
@@ -226,23 +215,6 @@ async def _near(
         return dict.fromkeys((*heads, *chain.from_iterable(staff)))
 
     return people
-
-
-async def _background(
-    session: AsyncSession, events: Sequence[Recorded[IncidentEvent]]
-) -> Background:
-    found = [recorded.event for recorded in events]
-    ids = {getattr(e, "unit_id", None) or getattr(e, "owner_unit_id", None) for e in found}
-    units = await session.execute(select(Unit.id, Unit.name).where(one_of(Unit.id, ids - {None})))
-    places = [(e.incident_id, seq) for e in found if (seq := getattr(e, "history_seq", None))]
-    words = await session.execute(
-        _WORDS,
-        {"incidents": [place[0] for place in places], "seqs": [place[1] for place in places]},
-    )
-    return Background(
-        {row.id: row.name for row in units},
-        {(row.incident_id, row.seq): (row.reason, row.text) for row in words},
-    )
 
 
 async def _staff(session: AsyncSession, unit_ids: set[UUID]) -> dict[UUID, list[UUID]]:

@@ -23,6 +23,9 @@ INCIDENT_TYPES = (
     "incident.attachment_stored",
     "incident.commented",
     "incident.rated",
+    "incident.overdue",
+    "incident.supervised",
+    "incident.merged",
 )
 TYPES = (*INCIDENT_TYPES, REFUSED, DISABLED, PING)
 
@@ -62,6 +65,12 @@ class IncidentFacts(View):
     outcome: Text | None = None
     action: Name | None = None
     """The transition, for `incident.state_changed` and `incident.step_opened`."""
+    stage: Name | None = None
+    """Of `incident.overdue`: accept, dispatch, handle or verify."""
+    level: Name | None = None
+    """Of `incident.supervised`: yellow or red."""
+    merged_into: UUID | None = None
+    """Of `incident.merged`."""
     links: Links
 
 
@@ -73,6 +82,9 @@ class IncidentMessage(View):
         "incident.attachment_stored",
         "incident.commented",
         "incident.rated",
+        "incident.overdue",
+        "incident.supervised",
+        "incident.merged",
     ]
     timestamp: datetime
     data: IncidentFacts

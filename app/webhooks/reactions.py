@@ -138,6 +138,9 @@ class _Background:
                 else UnitFact(id=unit.id, code=unit.code, name=unit.name),
                 "outcome": shortened(incident.outcome),
                 "action": getattr(event, "action", None),
+                "stage": getattr(event, "stage", None),
+                "level": getattr(event, "level", None),
+                "merged_into": getattr(event, "into", None),
             }
         )
 

@@ -23,8 +23,9 @@ from app.accounts.permissions import Role
 from app.core.db import new_id
 from app.core.parking import ParkedReaction
 from app.incidents.chain import first_break
-from app.incidents.status import BY_ACTION, FINAL, Action, State, edges
+from app.incidents.status import BY_ACTION, FINAL, FREE, Action, State, edges
 from app.notifications.models import Inbox, Notice
+from app.routing.escalation import Clocks
 from tests.conftest import NOON
 from tests.district import (
     KONGTONG,
@@ -36,6 +37,7 @@ from tests.district import (
     District,
 )
 from tests.district import new_incident as a_report
+from tests.incidents.filled import ASIDE, FILLED, LEVELS, MAY_NOT_FIT
 from tests.incidents.paths import PATHS, Rows, hire, photo, rows_of
 
 ResultT = TypeVar("ResultT")
@@ -59,7 +61,6 @@ STAFF = {
     KONGTONG: ["desk-kongtong"],
 }
 """Who may have something to do while a unit owns the matter, and who may verify for it."""
-FREE = {Action.COMMENT}
 DETOURS = {
     Action.COMMENT,
     Action.RETURN,
@@ -67,12 +68,14 @@ DETOURS = {
     Action.WITHDRAW,
     Action.SELF_HANDLE,
     Action.RATE,
+    Action.MERGE,
+    Action.TRANSFER,
+    *(row.action for row in BY_ACTION.values() if row.target is None),
 }
 """Not what brings a matter far."""
 TOKEN_LIFE = timedelta(minutes=13)
 EDGES = {(source and str(source), str(target)) for source, target in edges()}
 
-FILLED: dict[str, Any] = {"reason": "理由", "text": "情况", "outcome": "已处理", "score": 4}
 FITTING = {
     Action.HAND_DOWN: {LIUHU: YONGHONG, KONGTONG: LIUHU},
     Action.DISPATCH: {LIUHU: POLICE_LIUHU, KONGTONG: "620802-police"},
@@ -193,6 +196,17 @@ class Matters(RuleBasedStateMachine):
         self.world.run(self._evidence(incident))
         self._check(incident, moved=False)
 
+    @rule(hours=st.sampled_from([1, 12, 48, 200]))
+    def let_time_pass(self, hours: int) -> None:
+        """Two workers look at once; what was due has happened once."""
+        district = self.world.district
+        district.clock.advance(timedelta(hours=hours))
+        self.world.run(_race(district))
+        for incident in self.known:
+            rows = self._check(incident, moved=None)
+            wakes = rows.incident.wakes_at
+            assert wakes is None or wakes > district.clock.now()
+
     @rule()
     def catch_up(self) -> None:
         """The relay works off what waits; then everybody's inbox is whole."""
@@ -226,6 +240,12 @@ class Matters(RuleBasedStateMachine):
             return fields | {"revision": 1}
         if action in FITTING:
             fields["to_unit"] = FITTING[action].get(shown["owner"]["code"], YONGHONG)
+        if action in ASIDE:
+            fields["to_unit"] = ASIDE[action]
+        if action in LEVELS:
+            fields["level"] = LEVELS[action]
+        if "into" in needs:
+            fields["into"] = min(self.known)
         return fields | {"revision": shown["revision"]}
 
     def _move(
@@ -257,7 +277,7 @@ class Matters(RuleBasedStateMachine):
         if before is not None:
             assert rows.incident.revision - before.incident.revision in _steps(moved)
             assert len(rows.history) >= len(before.history)
-            if before.incident.state in FINAL:
+            if before.incident.state in FINAL - {State.MERGED}:
                 assert rows.incident.state == before.incident.state
                 assert len(rows.history) == len(before.history)
         self.known[incident] = rows
@@ -318,6 +338,10 @@ class Matters(RuleBasedStateMachine):
         return count or 0
 
 
+async def _race(district: District) -> None:
+    await asyncio.gather(*(Clocks(district.resources).work() for _ in range(2)))
+
+
 def _expected(action: Action, shown: dict[str, Any] | None, fields: dict[str, Any]) -> set[int]:
     """The statuses with which an attempt may end, told from what the person was shown before."""
     if shown is None:
@@ -331,13 +355,15 @@ def _expected(action: Action, shown: dict[str, Any] | None, fields: dict[str, An
     if action in FITTING and "to_unit" in fields:
         fits = FITTING[action].get(shown["owner"]["code"]) == fields["to_unit"]
         return {200} if fits else {200, 422}
+    if action in MAY_NOT_FIT:
+        return {200, 422}
     whole = fields.keys() >= BY_ACTION[action].needs
     proven = action is not Action.SELF_HANDLE or shown["attachments"]
     return {200} if whole and proven else {422}
 
 
 def _steps(moved: bool | None) -> set[int]:  # noqa: FBT001 - three answers, not a switch
-    return {0, 1} if moved is None else {1} if moved else {0}
+    return set(range(60)) if moved is None else {1} if moved else {0}
 
 
 def _has_one_owner(rows: Rows) -> None:
