@@ -1,7 +1,5 @@
 """Finishing: an outcome, its verification, what the reporter thinks of it, and once more."""
 
-from uuid import UUID
-
 from app.incidents.moving import Move, settle, working_centre
 from app.incidents.status import State
 from app.incidents.steps import open_step
@@ -20,13 +18,10 @@ async def self_handle(moving: Move, after: State) -> None:
 
 
 async def close(moving: Move, after: State) -> None:
-    """Verified: supervision is cleared, and who assigned it from above is told."""
+    """Verified: supervision is cleared."""
     moving.incident.closed_at = moving.now
     moving.current.supervision = "normal"
     moving.current.supervised_level = None
-    assignment = moving.incident.assignment
-    if assignment:
-        moving.informs = (UUID(assignment["unit_id"]),)
     await settle(moving, after)
 
 

@@ -22,11 +22,12 @@ from app.incidents import (
     supervising,
     suspending,
 )
+from app.incidents.assignments import assigning_unit
 from app.incidents.commands import TransitionCommand
 from app.incidents.history import Entry, append
 from app.incidents.models import Incident, IncidentMedia, Step
 from app.incidents.moving import Move, settle
-from app.incidents.status import BY_ACTION, FREE, Action, State, Transition, Who
+from app.incidents.status import BY_ACTION, ENDED, FREE, Action, State, Transition, Who
 from app.incidents.visibility import visible_to
 
 _FROM_OUTSIDE = frozenset({Who.OVERSEER, Who.LIFTER, Who.DESK, Who.SUPERVISOR, Who.DECIDER})
@@ -170,6 +171,8 @@ async def _carry_out(moving: Move) -> None:
     after = row.target or before
     await _effect_of(row)(moving, after)
     incident.state = after
+    if after in ENDED and after is not before:
+        moving.informs += assigning_unit(incident)
     if row.action not in FREE:
         incident.revision += 1
     entry = append(

@@ -214,6 +214,10 @@ class AssignmentView(View):
     leading_official: str = Field(max_length=200)
     requirement: str = Field(max_length=5000)
     due_on: date
+    due_at: datetime
+    """The end of that day."""
+    light: Literal["green", "yellow", "red"] | None
+    """None once the matter is over."""
 
 
 class MaskedPerson(View):

@@ -139,8 +139,6 @@ FINAL = frozenset({State.REJECTED, State.VOIDED, State.MERGED, State.TRANSFERRED
 """Nothing moves any more and no step is current; only a merge can be undone for a while."""
 ENDED = FINAL | {State.CLOSED}
 OPEN = frozenset(State) - ENDED
-TIMED = frozenset(STAGES) - {State.DISPATCHED}
-"""States whose clock has cards for its consequence; a signature is not waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +247,8 @@ AUTOMATIC: tuple[Transition, ...] = (
     _row(H.AUTO_RESUME, {S.SUSPENDED}, S.IN_PROGRESS, None),
     _row(H.LAPSE, {S.RETURNED}, S.VOIDED, None),
     _row(H.ARCHIVE, {S.CLOSED}, S.ARCHIVED, None),
-    _row(H.OVERDUE, TIMED, None, None),
-    _row(H.CARD, TIMED, None, None),
+    _row(H.OVERDUE, OPEN, None, None),
+    _row(H.CARD, OPEN, None, None),
     _row(H.CLIMB, {S.SUBMITTED}, S.SUBMITTED, None, new_step=True),
     _row(H.RECALL, {S.DISPATCHED, S.IN_PROGRESS}, S.ACCEPTED, None, new_step=True),
 )

@@ -11,6 +11,7 @@ from app.accounts.models import Unit
 from app.core.db import new_id
 from app.core.events import record_all
 from app.deadlines.limits import Deadlines
+from app.incidents.assignments import due_of
 from app.incidents.events import StepOpened
 from app.incidents.history import Entry, append
 from app.incidents.models import Incident, Step
@@ -79,15 +80,17 @@ def stop_clock(step: Step) -> None:
 
 def plan(incident: Incident, state: State, step: Step | None) -> None:
     """When the matter moves by itself, unless somebody moves it before."""
+    times = (_of_state(incident, state, step), due_of(incident, state))
+    incident.wakes_at = min((time for time in times if time is not None), default=None)
+
+
+def _of_state(incident: Incident, state: State, step: Step | None) -> datetime | None:
     began = incident.moved_at or incident.received_at
     if state is State.RETURNED:
-        incident.wakes_at = began + ANSWER_WINDOW
-    elif state is State.CLOSED:
-        incident.wakes_at = (incident.closed_at or began) + RATING_WINDOW
-    elif step is None:
-        incident.wakes_at = None
-    else:
-        incident.wakes_at = _next_of(step)
+        return began + ANSWER_WINDOW
+    if state is State.CLOSED:
+        return (incident.closed_at or began) + RATING_WINDOW
+    return None if step is None else _next_of(step)
 
 
 def _next_of(step: Step) -> datetime | None:

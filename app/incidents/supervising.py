@@ -6,6 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.accounts.queries import centre_of_area, parent_centre, unit_by_ref
 from app.incidents import errors
+from app.incidents.assignments import assigned
 from app.incidents.models import Incident, InformedUnit, Step
 from app.incidents.moving import Move
 from app.incidents.rights import overseeing_level
@@ -101,26 +102,27 @@ async def inform(moving: Move, after: State) -> None:
 
 async def assign_from_above(moving: Move, after: State) -> None:
     """交办 / 包案: level, document, who leads it, what is required, by when."""
-    del after  # the state stays
     command = moving.command
     level = _level(moving, ABOVE)
     incident = moving.incident
     today = moving.now.astimezone(moving.deadlines.zone).date()
     if command.due_on is None or command.due_on < today:
         raise errors.ReviewDateInvalid
-    incident.assignment = {
+    required = {
         "level": level,
         "document_number": command.document_number,
         "leading_official": command.leading_official,
         "requirement": command.text,
-        "due_on": command.due_on.isoformat(),
-        "unit_id": str(_assigning_unit(moving, incident)),
     }
+    by = _assigning_unit(moving, incident)
+    zone = moving.deadlines.zone
+    incident.assignment = assigned(required, command.due_on, by, moving.now, zone)
+    plan(incident, after, moving.current)
     moving.facts |= {"level": level, "due_on": command.due_on.isoformat()}
     moving.informs = (moving.current.opened_by,)
 
 
-def _assigning_unit(moving: Move, incident: Incident) -> object:
+def _assigning_unit(moving: Move, incident: Incident) -> UUID:
     wanted = overseeing_level(moving.caller, incident)
     held = (each for each in moving.caller.holdings if each.level == wanted)
     return next((each.unit_id for each in held), moving.current.opened_by)

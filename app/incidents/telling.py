@@ -87,7 +87,14 @@ _LEVELS = {
     "routine": "一般",
     "complex": "疑难",
 }
-_STAGES = {"accept": "受理", "dispatch": "派遣", "sign": "签收", "handle": "处置", "verify": "核查"}
+_STAGES = {
+    "accept": "受理",
+    "dispatch": "派遣",
+    "sign": "签收",
+    "handle": "处置",
+    "verify": "核查",
+    "assignment": "交办",
+}
 _WORDS = 40
 _SECRET = "（涉密）"  # noqa: S105 - a word, not a password
 

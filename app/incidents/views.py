@@ -30,7 +30,7 @@ from app.incidents.schemas import (
     ReporterView,
     StepView,
 )
-from app.incidents.status import Action
+from app.incidents.status import OPEN, Action, State
 from app.incidents.visibility import knows_reporter, reads_notes
 from app.media.models import MediaFile
 
@@ -143,13 +143,28 @@ def _view(
         rework_count=incident.rework_count,
         merged_into=incident.merged_into,
         related=sorted(around.related.get(incident.id, frozenset()) & told.visible),
-        assignment=AssignmentView.model_validate(incident.assignment)
-        if incident.assignment
-        else None,
+        assignment=_assignment(incident, looking.now),
         score=incident.score,
         raiser=masked(incident.raiser) if incident.raiser and known else None,
         parties=[masked(party) for party in incident.parties],
         appointment_at=incident.appointment_at,
+    )
+
+
+def _assignment(incident: Incident, now: datetime) -> AssignmentView | None:
+    kept = incident.assignment
+    if kept is None:
+        return None
+    due_at = datetime.fromisoformat(kept["due_at"])
+    yellow_at = datetime.fromisoformat(kept["yellow_at"])
+    return AssignmentView(
+        level=kept["level"],
+        document_number=kept["document_number"],
+        leading_official=kept["leading_official"],
+        requirement=kept["requirement"],
+        due_on=kept["due_on"],
+        due_at=due_at,
+        light=light(now, yellow_at, due_at) if State(incident.state) in OPEN else None,
     )
 
 

@@ -7,22 +7,6 @@ import orjson
 WORDS_BYTES = 2400
 """Of people's words in one notice, as JSON in UTF-8: 800 Chinese characters."""
 
-STATES = {
-    "submitted": "待受理",
-    "accepted": "已受理",
-    "dispatched": "待签收",
-    "in_progress": "处置中",
-    "handled": "待核查",
-    "closed": "已办结",
-    "returned": "退回补正",
-    "rejected": "不予受理",
-    "voided": "已作废",
-    "suspended": "挂账",
-    "merged": "已并件",
-    "transferred": "已移送",
-    "archived": "已归档",
-}
-
 _TO_REPORTER = {
     "accept": "{unit}已受理",
     "return": "{unit}退回补正，请补充后重新提交",
@@ -76,6 +60,9 @@ _STEP_TO_UNIT = {
 _CHANGE_TO_UNIT = {
     "resubmit": "补正后重新提交，待受理",
     "withdraw": "上报人已撤回",
+    "reject": "已不予受理",
+    "transfer": "已移送其他机关",
+    "self_handle": "已自行处置并办结",
     "complete": "处置完毕，待核查",
     "verify_fail": "核查未通过，请继续处置",
     "verify_pass": "核查通过，已办结",
@@ -145,7 +132,13 @@ def change_to_unit(action: str, told: Told) -> Message | None:
 
 
 _CARDS = {"yellow": "黄牌督办", "red": "红牌督办"}
-_OVERDUE = {"accept": "受理", "dispatch": "派遣", "handle": "处置", "verify": "核查"}
+_OVERDUE = {
+    "accept": "受理",
+    "dispatch": "派遣",
+    "handle": "处置",
+    "verify": "核查",
+    "assignment": "交办",
+}
 
 
 def supervised(level: str, told: Told) -> Message:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.accounts.models import Unit
 from app.accounts.permissions import Role
 from app.accounts.queries import centre_of_area, staff_of
 from app.core.db import one_of
@@ -28,7 +29,7 @@ from app.incidents.events import (
     StepOpened,
 )
 from app.incidents.models import Incident
-from app.incidents.status import State
+from app.incidents.status import ENDED, Action, State
 from app.notifications import messages
 from app.notifications.background import background_of
 from app.notifications.events import OutcomeUnseen
@@ -40,6 +41,7 @@ OUTCOMES = frozenset(
     {State.HANDLED, State.CLOSED, State.RETURNED, State.REJECTED, State.VOIDED, State.TRANSFERRED}
 )
 """States in which something came of the matter, or its reporter has to act."""
+_TO_LEADERS = frozenset({Action.RAISE_URGENCY, Action.ASSIGN_FROM_ABOVE})
 
 
 async def tell_reporter(
@@ -64,7 +66,8 @@ async def tell_unit(
 ) -> None:
     """One notice an event for the staff of the units it concerns, but not for who did it."""
     background = await background_of(session, events)
-    staff = await _staff(session, {unit for e in events for unit in _concerned(e.event)})
+    units = {unit for e in events for unit in _concerned(e.event)}
+    staff, leaders = await _staff(session, units), await _leaders(session, units)
     drafts = []
     for recorded in events:
         event = recorded.event
@@ -72,7 +75,8 @@ async def tell_unit(
         actor = getattr(event, "actor_id", None)
         for unit_id in _concerned(event):
             message = _for_unit(event, unit_id, told)
-            people = staff.get(unit_id, ()) if message else ()
+            led = leaders.get(unit_id, ()) if _is_for_leaders(event, unit_id) else ()
+            people = dict.fromkeys((*staff.get(unit_id, ()), *led))
             drafts += [
                 _draft(recorded, person, message)
                 for person in people
@@ -215,6 +219,30 @@ async def _near(
         return dict.fromkeys((*heads, *chain.from_iterable(staff)))
 
     return people
+
+
+def _is_for_leaders(event: IncidentEvent, unit_id: UUID) -> bool:
+    """Cards, what is overdue, what is critical (越级), and what became of an assignment (交办)."""
+    if event.sealed:
+        return False  # supervisors do not see it
+    match event:
+        case IncidentSupervised() | IncidentOverdue():
+            return True
+        case StepOpened():
+            return unit_id in event.inform_unit_ids
+        case StateChanged():
+            heard = event.action in _TO_LEADERS or event.to_state in ENDED
+            return heard and unit_id in event.inform_unit_ids
+        case _:
+            return False
+
+
+async def _leaders(session: AsyncSession, unit_ids: set[UUID]) -> dict[UUID, list[UUID]]:
+    """Supervisors of centres; what a department has, they would not see."""
+    centres = await session.scalars(
+        select(Unit.id).where(one_of(Unit.id, unit_ids), Unit.kind == "centre")
+    )
+    return await staff_of(session, centres.all(), [Role.SUPERVISOR])
 
 
 async def _staff(session: AsyncSession, unit_ids: set[UUID]) -> dict[UUID, list[UUID]]:

@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.errors import OutcomeUnknown
 from app.core.resources import Resources
 from app.deadlines.limits import current_deadlines
-from app.incidents.automatic import Waking, wake
+from app.incidents.automatic import wake
 from app.incidents.models import Incident, Step
+from app.incidents.waking import Waking
 
 BATCH = 200
 POLL_S = 5.0

@@ -67,6 +67,7 @@ async def owned(session: AsyncSession, now: datetime) -> list[Violation]:
         (_ALONE_BESIDE, "a unit assists in a step that has ended"),
         (_NO_MASTER, "a merged matter has no master, or is its own"),
         (_ASLEEP, "a time has come and nothing happened"),
+        (_RAN_OUT, "a clock ran out and has no consequence"),
         (_NO_TIME, "nothing would ever move it"),
     )
     parameters = {
@@ -251,6 +252,9 @@ _NO_MASTER = text("""
     SELECT id FROM incidents
     WHERE (state = 'merged') <> (merged_into IS NOT NULL) OR merged_into = id""")
 _ASLEEP = text("SELECT id FROM incidents WHERE wakes_at < :overslept")
+_RAN_OUT = text("""
+    SELECT i.id FROM incidents i JOIN steps s ON s.id = i.current_step_id
+    WHERE s.due_at < :overslept AND s.clock_phase = 'running'""")
 _NO_TIME = text("""
     SELECT i.id FROM incidents i JOIN steps s ON s.id = i.current_step_id
     WHERE i.wakes_at IS NULL AND s.clock_phase <> 'red'""")

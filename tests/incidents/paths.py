@@ -32,6 +32,7 @@ WORKER, DESK, TOWNSHIP, POLICE, TOP = (
     "police-liuhu",
     "desk-kongtong",
 )
+LEADER = "supervisor-kongtong"
 OUTSIDER = "worker-minxin"
 
 UP: Move = (DESK, "escalate", {"reason": "需要镇里协调"})

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select, text
 
-from app.accounts.models import Platform, RoleHolding, Unit
+from app.accounts.models import Platform, RoleHolding
 from app.accounts.recognition import CallerCache
 from app.areas.models import Area
 from app.incidents.models import Incident
@@ -21,36 +21,14 @@ from tests.incidents.paths import (
     TOP,
     TOWNSHIP,
     WORKER,
-    Rows,
     found_unit,
     incident_in,
     look,
     pass_time,
     rows_of,
-    signed_in,
     walk,
 )
-
-
-def _happened(rows: Rows) -> list[str]:
-    """What the system did by itself, with the card's colour."""
-    return [
-        f"{entry.action} {entry.facts['level']}" if "level" in entry.facts else entry.action
-        for entry in rows.history
-        if entry.actor_id is None and entry.action != "route"
-    ]
-
-
-async def _unit_of(district: District, incident: str) -> str:
-    rows = await rows_of(district, incident)
-    async with district.resources.sessions.read() as session:
-        return (await session.get_one(Unit, rows.incident.owner_unit_id)).code
-
-
-async def _titles(district: District, who: str, incident: str) -> list[str]:
-    client = await signed_in(district, who)
-    inbox = (await client.get("/v1/inbox", params={"limit": 200})).json()["items"]
-    return [item["title"] for item in inbox if item["incident_id"] == incident]
+from tests.incidents.waiting import happened, titles, unit_of
 
 
 async def _empty(district: District, code: str) -> None:
@@ -70,20 +48,20 @@ async def test_what_nobody_accepts_gets_a_card_and_climbs_to_the_top(district: D
     """A routine matter: a working day each, and as much again before it climbs."""
     incident = await incident_in(district, "submitted")
     await pass_time(district, timedelta(days=1))  # Thursday noon: due at the very minute
-    assert _happened(await rows_of(district, incident)) == ["overdue", "card yellow"]
+    assert happened(await rows_of(district, incident)) == ["overdue", "card yellow"]
     assert (await look(district, DESK, incident))["step"]["supervision"] == "yellow"
-    assert "黄牌督办" in await _titles(district, TOWNSHIP, incident)
+    assert "黄牌督办" in await titles(district, TOWNSHIP, incident)
     await pass_time(district, timedelta(hours=23))
-    assert await _unit_of(district, incident) == YONGHONG
+    assert await unit_of(district, incident) == YONGHONG
     await pass_time(district, timedelta(hours=1))
-    assert await _unit_of(district, incident) == LIUHU
-    assert "已自动上报至" in " ".join(await _titles(district, WORKER, incident))
+    assert await unit_of(district, incident) == LIUHU
+    assert "已自动上报至" in " ".join(await titles(district, WORKER, incident))
     for _ in range(14):
         await pass_time(district, timedelta(days=1))
     rows = await rows_of(district, incident)
-    assert await _unit_of(district, incident) == KONGTONG
+    assert await unit_of(district, incident) == KONGTONG
     climb = ["overdue", "card yellow", "climb"]
-    assert _happened(rows) == [*climb, *climb, "overdue", "card yellow", "card red"]
+    assert happened(rows) == [*climb, *climb, "overdue", "card yellow", "card red"]
     assert (rows.current[0].supervision, rows.incident.wakes_at) == ("red", None)
 
 
@@ -101,7 +79,7 @@ async def test_routine_handling_is_yellow_after_three_and_red_after_seven_days(
     seen = {}
     for day in range(12, 31):
         await pass_time(district, timedelta(days=1))
-        seen[day] = _happened(await rows_of(district, incident))
+        seen[day] = happened(await rows_of(district, incident))
     assert (seen[17], seen[18]) == ([], ["overdue"])
     assert (seen[22], seen[23]) == (["overdue"], ["overdue", "card yellow"])
     assert seen[27] == seen[30] == ["overdue", "card yellow", "card red"]
@@ -115,17 +93,17 @@ async def test_the_clock_never_waits_for_a_signature(district: District) -> None
     await pass_time(district, timedelta(minutes=1))
     shown = await look(district, POLICE, incident)
     assert (shown["state"], shown["step"]["remaining"]) == ("in_progress", 24 * 3600)
-    assert _happened(await rows_of(district, incident)) == ["auto_sign"]
+    assert happened(await rows_of(district, incident)) == ["auto_sign"]
 
 
 async def test_where_a_centre_lets_time_run_out_its_parent_may_act(district: District) -> None:
     incident = (await district.report(urgency="urgent"))["id"]
     await walk(district, incident, ACCEPT)
     await pass_time(district, timedelta(hours=1))
-    assert "黄牌督办" in await _titles(district, TOP, incident)
+    assert "黄牌督办" in await titles(district, TOP, incident)
     assert "dispatch" not in (await look(district, TOP, incident))["allowed_actions"]
     await pass_time(district, timedelta(hours=1))
-    assert "红牌督办" in await _titles(district, TOP, incident)
+    assert "红牌督办" in await titles(district, TOP, incident)
     shown = await walk(district, incident, (TOP, "dispatch", {"to_unit": POLICE_LIUHU}))
     assert shown["step"]["unit"]["code"] == POLICE_LIUHU
 
@@ -148,17 +126,17 @@ async def test_a_unit_without_staff_is_not_waited_for(district: District) -> Non
     for code in (POLICE_LIUHU, YONGHONG):
         await _empty(district, code)
     await pass_time(district, timedelta(hours=24))
-    assert await _unit_of(district, incident) == LIUHU
-    assert _happened(await rows_of(district, incident)) == ["overdue", "recall"]
-    assert await _unit_of(district, village) == LIUHU
-    assert _happened(await rows_of(district, village)) == ["overdue", "climb"]
+    assert await unit_of(district, incident) == LIUHU
+    assert happened(await rows_of(district, incident)) == ["overdue", "recall"]
+    assert await unit_of(district, village) == LIUHU
+    assert happened(await rows_of(district, village)) == ["overdue", "climb"]
 
 
 async def test_above_an_empty_township_it_climbs_to_the_district(district: District) -> None:
     incident = await incident_in(district, "submitted")
     await _empty(district, LIUHU)
     await pass_time(district, timedelta(days=2))
-    assert await _unit_of(district, incident) == KONGTONG
+    assert await unit_of(district, incident) == KONGTONG
 
 
 async def test_no_card_is_drawn_twice_by_any_number_of_workers(district: District) -> None:
@@ -171,7 +149,7 @@ async def test_no_card_is_drawn_twice_by_any_number_of_workers(district: Distric
         await asyncio.gather(*(Clocks(district.resources).work() for _ in range(2)))
     for incident in incidents:
         rows = await rows_of(district, incident)
-        assert _happened(rows) == ["overdue", "card yellow"]
+        assert happened(rows) == ["overdue", "card yellow"]
         names = [event.name for event in rows.events]
         assert names.count("incident.supervised") == names.count("incident.overdue") == 1
     await district.drain()
@@ -182,7 +160,7 @@ async def test_a_card_that_somebody_drew_before_is_not_drawn_again(district: Dis
     await walk(district, incident, (TOWNSHIP, "supervise", {"level": "yellow"}))
     await pass_time(district, timedelta(days=1, hours=1))
     rows = await rows_of(district, incident)
-    assert _happened(rows) == ["overdue"]
+    assert happened(rows) == ["overdue"]
     assert rows.current[0].clock_phase == "yellow"
 
 
@@ -194,7 +172,7 @@ async def test_what_fails_does_not_stand_in_the_way_of_others(district: District
         incident.current_step_id = None  # nothing the clock could act upon
         incident.wakes_at = district.clock.now()
     await pass_time(district, timedelta(days=1))
-    assert _happened(await rows_of(district, whole)) == ["overdue", "card yellow"]
+    assert happened(await rows_of(district, whole)) == ["overdue", "card yellow"]
     rows = await rows_of(district, broken)
     assert rows.incident.wakes_at is not None
     assert rows.incident.wakes_at > district.clock.now()
@@ -225,7 +203,7 @@ async def test_f23_a_card_stays_drawn_when_the_servers_clock_goes_back(district:
     await pass_time(district, timedelta(days=1))
     await pass_time(district, -timedelta(minutes=5))
     await pass_time(district, timedelta(minutes=5))
-    assert _happened(await rows_of(district, incident)) == ["overdue", "card yellow"]
+    assert happened(await rows_of(district, incident)) == ["overdue", "card yellow"]
 
 
 async def test_f31_whatever_unit_is_switched_off_mid_flight_a_matter_has_its_owner(
@@ -269,7 +247,7 @@ async def test_f31_an_old_matter_keeps_its_old_grid_when_the_area_is_split(
     await pass_time(district, timedelta(days=2))
     after = (await rows_of(district, incident)).incident
     assert (after.area_id, after.grid_code) == (before.area_id, before.grid_code)
-    assert await _unit_of(district, incident) == LIUHU
+    assert await unit_of(district, incident) == LIUHU
 
 
 async def test_the_due_row_is_found_by_its_index(district: District) -> None:

@@ -1,5 +1,6 @@
 """The transitions table as data."""
 
+from app.incidents.assignments import STAGE
 from app.incidents.status import (
     AUTOMATIC,
     BY_ACTION,
@@ -125,5 +126,5 @@ def test_every_move_has_words_for_its_reporter_and_internal_ones_for_staff() -> 
     assert messages.step_to_reporter(Action.REOPEN, told).title
     for level in ("yellow", "red"):
         assert messages.supervised(level, told).title
-    for stage in set(STAGES.values()) - {"sign"}:
+    for stage in {*STAGES.values(), STAGE} - {"sign"}:
         assert messages.overdue(stage, told).title

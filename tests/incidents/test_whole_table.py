@@ -23,6 +23,7 @@ from app.notifications.models import Notice
 from tests.district import LIUHU, POLICE_LIUHU, YONGHONG, District
 from tests.incidents.paths import (
     DESK,
+    LEADER,
     POLICE,
     TOP,
     TOWNSHIP,
@@ -37,7 +38,6 @@ from tests.incidents.paths import (
     walk,
 )
 
-SUPERVISOR = "supervisor-kongtong"
 UNIT_STAFF = {"submitted": DESK, "returned": DESK, "merged": DESK, "accepted": TOWNSHIP}
 """Of the unit that owns the matter in a state; else the police have it, under the township."""
 FIELDS: dict[Action, dict[str, Any]] = {
@@ -74,7 +74,7 @@ def _mover(who: Who | None, state: State) -> str:
     if who in {Who.OVERSEER, Who.LIFTER, Who.DESK}:
         return TOP
     if who is Who.SUPERVISOR:
-        return SUPERVISOR
+        return LEADER
     if who in {Who.VERIFIER, Who.CENTRE, Who.DECIDER}:
         return TOWNSHIP
     return UNIT_STAFF.get(state, POLICE)
@@ -161,6 +161,12 @@ async def test_what_happens_by_itself_from_every_state(district: District) -> No
     deserted = await incident_in(district, "accepted")
     justice = {"to_unit": f"{LIUHU}-justice"}  # nobody works there
     await walk(district, deserted, (TOWNSHIP, "dispatch", justice))
+    for incident in (*known.values(), deserted):
+        today = {"level": "city", "text": "限期化解", "due_on": "2026-03-11"}
+        if incident != known["closed"]:
+            official = {"document_number": "崆政法〔2026〕3号", "leading_official": "王某"}
+            await walk(district, incident, (LEADER, "assign_from_above", today | official))
+    await pass_time(district, timedelta(hours=12))
     for _ in range(100):
         await pass_time(district, timedelta(days=1))
     for incident in (*known.values(), deserted):
