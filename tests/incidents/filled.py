@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from app.incidents.status import Action
-from tests.district import POLICE_LIUHU
+from app.incidents.status import Action, State, Who
+from tests.district import KONGTONG, LIUHU, POLICE_LIUHU, YONGHONG
+from tests.incidents.paths import DESK, LEADER, POLICE, TOP, TOWNSHIP, WORKER, Move
 
 FILLED: dict[str, Any] = {
     "reason": "理由",
@@ -34,3 +35,29 @@ MAY_NOT_FIT = {
     Action.REQUEST_SUSPENSION,
 }
 """Which other matter, unit or day fits is not told by what is offered."""
+
+FITTING = {
+    Action.HAND_DOWN: {LIUHU: YONGHONG, KONGTONG: LIUHU},
+    Action.DISPATCH: {LIUHU: POLICE_LIUHU, KONGTONG: "620802-police"},
+}
+"""A unit right below the centre that owns the matter."""
+UNIT_STAFF = {"submitted": DESK, "returned": DESK, "merged": DESK, "accepted": TOWNSHIP}
+"""Of the unit that owns the matter in a state; else the police have it, under the township."""
+BEFORE: dict[Action, Move] = {
+    Action.DECIDE_EXTENSION: (POLICE, "request_extension", {"days": 3, "reason": "需鉴定"}),
+    Action.LIFT_SUPERVISION: (TOP, "supervise", {"level": "red"}),
+}
+"""What must have happened before."""
+
+
+def mover(who: Who | None, state: State) -> str:
+    """Whose move it is in a matter that came the way of `PATHS`."""
+    if who in {Who.REPORTER, Who.CONFIRMER, Who.REOPENER, Who.ANYONE_INVOLVED}:
+        return WORKER
+    if who in {Who.OVERSEER, Who.LIFTER, Who.DESK}:
+        return TOP
+    if who is Who.SUPERVISOR:
+        return LEADER
+    if who in {Who.VERIFIER, Who.CENTRE, Who.DECIDER}:
+        return TOWNSHIP
+    return UNIT_STAFF.get(state, POLICE)

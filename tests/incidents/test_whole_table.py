@@ -17,18 +17,15 @@ from app.incidents.status import (
     Action,
     Happening,
     State,
-    Who,
 )
 from app.notifications.models import Notice
 from tests.district import LIUHU, POLICE_LIUHU, YONGHONG, District
+from tests.incidents.filled import BEFORE, FILLED, mover
 from tests.incidents.paths import (
-    DESK,
     LEADER,
     POLICE,
-    TOP,
     TOWNSHIP,
     WORKER,
-    Move,
     incident_in,
     look,
     pass_time,
@@ -38,8 +35,6 @@ from tests.incidents.paths import (
     walk,
 )
 
-UNIT_STAFF = {"submitted": DESK, "returned": DESK, "merged": DESK, "accepted": TOWNSHIP}
-"""Of the unit that owns the matter in a state; else the police have it, under the township."""
 FIELDS: dict[Action, dict[str, Any]] = {
     Action.DISPATCH: {"to_unit": POLICE_LIUHU},
     Action.HAND_DOWN: {"to_unit": YONGHONG},
@@ -49,35 +44,7 @@ FIELDS: dict[Action, dict[str, Any]] = {
     Action.SUPERVISE: {"level": "yellow"},
     Action.RAISE_URGENCY: {"level": "urgent"},
     Action.ASSIGN_FROM_ABOVE: {"level": "city", "text": "限期化解", "due_on": "2026-12-31"},
-    Action.TRANSFER: {"external_body": "区人民法院", "receipt_number": "2026-15"},
 }
-FILLED: dict[str, Any] = {
-    "reason": "理由",
-    "text": "情况",
-    "outcome": "已处理",
-    "score": 4,
-    "days": 2,
-    "review_on": "2026-04-20",
-    "document_number": "崆政法〔2026〕3号",
-    "leading_official": "王某",
-}
-BEFORE: dict[Action, Move] = {
-    Action.DECIDE_EXTENSION: (POLICE, "request_extension", {"days": 3, "reason": "需鉴定"}),
-    Action.LIFT_SUPERVISION: (TOP, "supervise", {"level": "red"}),
-}
-"""What must have happened before."""
-
-
-def _mover(who: Who | None, state: State) -> str:
-    if who in {Who.REPORTER, Who.CONFIRMER, Who.REOPENER, Who.ANYONE_INVOLVED}:
-        return WORKER
-    if who in {Who.OVERSEER, Who.LIFTER, Who.DESK}:
-        return TOP
-    if who is Who.SUPERVISOR:
-        return LEADER
-    if who in {Who.VERIFIER, Who.CENTRE, Who.DECIDER}:
-        return TOWNSHIP
-    return UNIT_STAFF.get(state, POLICE)
 
 
 async def _filled(district: District, row: Any, incident: str, who: str) -> dict[str, Any]:
@@ -111,7 +78,7 @@ async def test_v3_v6_every_row_from_every_state_it_starts_in(
 ) -> None:
     """It is offered, it succeeds, and it leaves a history entry, events and somebody told."""
     incident = await incident_in(shared_district, state)
-    who = _mover(row.who, state)
+    who = mover(row.who, state)
     if row.action in BEFORE:
         await walk(shared_district, incident, BEFORE[row.action])
     fields = await _filled(shared_district, row, incident, who)
