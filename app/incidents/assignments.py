@@ -1,6 +1,6 @@
 """交办 / 包案: what a level above requires and by when; it has a clock of its own (pure)."""
 
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from uuid import UUID
 
 from app.core.db import Json
@@ -13,7 +13,7 @@ STAGE = "assignment"
 
 def assigned(required: Json, due_on: date, unit_id: UUID, now: datetime, zone: tzinfo) -> Json:
     """As it is kept: the day named is the last one, it runs out with the local midnight after."""
-    due_at = datetime.combine(due_on + timedelta(days=1), time(), zone)
+    due_at = datetime.combine(due_on + timedelta(days=1), time(), zone).astimezone(UTC)
     return {
         **required,
         "due_on": due_on.isoformat(),

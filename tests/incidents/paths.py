@@ -14,6 +14,7 @@ from app.accounts.models import FormerPassword, Person, Unit
 from app.accounts.permissions import Role
 from app.accounts.queries import unit_by_ref
 from app.accounts.recognition import CallerCache
+from app.core.audit_sealing import Sealing
 from app.core.db import new_id
 from app.core.events import OutboxRow
 from app.incidents.models import HistoryEntry, Incident, Step
@@ -118,6 +119,7 @@ async def pass_time(district: District, by: timedelta = timedelta()) -> int:
     """Let time pass; then the workers do what is due."""
     district.clock.advance(by)
     woken = await Clocks(district.resources).work()
+    await Sealing(district.resources.sessions).work()
     await district.drain()
     return woken
 

@@ -83,7 +83,7 @@ def never_began_earlier(last: datetime | None, rows: Rows) -> datetime | None:
 def keeps_its_deadline(before: Rows, after: Rows) -> None:
     """A running clock ends later by what was granted or suspended, earlier as urgency rises."""
     old, new = before.current[:1], after.current[:1]
-    if not old or not new or _clock(old[0]) != _clock(new[0]):
+    if not old or not new or _clock(old[0]) is None or _clock(old[0]) != _clock(new[0]):
         return
     (was,), (now,) = old, new
     assert was.due_at is not None

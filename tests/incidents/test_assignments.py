@@ -59,7 +59,7 @@ async def test_an_assignment_runs_out_with_its_day_whatever_the_state(district: 
         assert rows.incident.state == state
         assert (await look(district, TOWNSHIP, incident))["assignment"]["light"] == "red"
         assert {"交办已超期", "黄牌督办"} <= set(await titles(district, LEADER, incident))
-    await pass_time(district, timedelta(days=1))  # the reporter's three days end
+    await pass_time(district, timedelta(days=2))  # the reporter's three days end
     returned = await rows_of(district, incidents["returned"])
     assert (returned.incident.state, returned.incident.wakes_at) == ("voided", None)
     assert "逾期未补正，已作废" in await titles(district, LEADER, incidents["returned"])

@@ -146,7 +146,7 @@ class Matters(RuleBasedStateMachine):
             if action in FITTING:
                 fields["to_unit"] = to_unit
             if left_out and BY_ACTION[action].needs:
-                fields.pop(min(BY_ACTION[action].needs))
+                fields.pop(min(BY_ACTION[action].needs), None)
             if revision != "right":
                 seen = shown["revision"] if shown else 1
                 fields["revision"] = seen + 1 if revision == "stale" else None
