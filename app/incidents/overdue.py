@@ -1,6 +1,7 @@
 """Overdue: one phase after the other of a clock that nobody stopped, and its consequence."""
 
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 from app.accounts.models import Unit
 from app.core.events import record
@@ -31,7 +32,8 @@ async def assignment_ran_out(waking: Waking) -> None:
     incident, step = waking.incident, waking.current
     assignments.ran_out(incident)
     plan(incident, State(incident.state), step)
-    informs = {*await above(waking), *assignments.assigning_unit(incident)} - {step.unit_id}
+    told = {*await above(waking), *assignments.assigning_unit(incident)} - {step.unit_id}
+    informs = tuple(sorted(told))
     waking.facts["stage"] = assignments.STAGE
     entry = await write(waking, Happening.OVERDUE, State(incident.state))
     event = IncidentOverdue(
@@ -40,11 +42,11 @@ async def assignment_ran_out(waking: Waking) -> None:
         unit_id=step.unit_id,
         state=incident.state,
         carded=False,
-        inform_unit_ids=tuple(sorted(informs)),
+        inform_unit_ids=informs,
     )
     await record(waking.session, event, at=waking.now)
     waking.facts = {}
-    await _draw(waking, "yellow")
+    await _draw(waking, "yellow", informs)
 
 
 async def _overdue(waking: Waking) -> None:
@@ -104,10 +106,10 @@ async def _card(waking: Waking, level: str) -> None:
     incident, step = waking.incident, waking.current
     step.clock_phase = level
     plan(incident, State(incident.state), step)
-    await _draw(waking, level)
+    await _draw(waking, level, await above(waking))
 
 
-async def _draw(waking: Waking, level: str) -> None:
+async def _draw(waking: Waking, level: str, informs: tuple[UUID, ...]) -> None:
     """A card that stands already, or a higher one, is not drawn again."""
     incident, step = waking.incident, waking.current
     if not rises(step, level):
@@ -123,7 +125,7 @@ async def _draw(waking: Waking, level: str) -> None:
         actor_id=None,
         unit_id=step.unit_id,
         state=incident.state,
-        inform_unit_ids=await above(waking),
+        inform_unit_ids=informs,
     )
     await record(waking.session, event, at=waking.now)
 

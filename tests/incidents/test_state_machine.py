@@ -25,6 +25,7 @@ from app.core.parking import ParkedReaction
 from app.incidents.status import BY_ACTION, FINAL, FREE, TRANSITIONS, Action, State, Transition
 from app.notifications.models import Inbox, Notice
 from app.routing.escalation import Clocks
+from app.routing.models import RoutingRule
 from tests.district import (
     KONGTONG,
     LIUHU,
@@ -49,6 +50,8 @@ from tests.incidents.promised import (
 )
 
 WORKER = "worker-yonghong"
+DEPARTMENTS = "0203"
+"""A category whose matters a rule sends straight to a member department."""
 PEOPLE = (
     WORKER,
     "desk-yonghong",
@@ -99,7 +102,7 @@ class Matters(RuleBasedStateMachine):
     @precondition(lambda self: len(self.known) < 3)
     @rule(
         urgency=st.sampled_from(["routine", "urgent", "critical", "complex"]),
-        category=st.sampled_from(["0101", "0201", "0301"]),
+        category=st.sampled_from(["0101", "0201", "0301", DEPARTMENTS]),
         self_handled=st.booleans(),
     )
     def report(self, urgency: str, category: str, *, self_handled: bool) -> None:
@@ -367,12 +370,29 @@ async def _race(district: District) -> None:
     await asyncio.gather(*(Clocks(district.resources).work() for _ in range(2)))
 
 
+async def _name_a_department(district: District) -> None:
+    """A rule before all others."""
+    async with district.resources.sessions.begin() as session:
+        version = await session.scalar(select(func.max(RoutingRule.version)))
+        rule = RoutingRule(
+            version=version,
+            position=-1,
+            name="straight to the police",
+            category=DEPARTMENTS,
+            unit_code=POLICE_LIUHU,
+            inform=[],
+            created_at=district.clock.now(),
+        )
+        session.add(rule)
+
+
 @pytest.fixture
 def world(server: DatabaseServer, district_template: str) -> Iterator[World]:
     name = server.create(template=district_template)
     with asyncio.Runner() as runner:
         world = World(server.url(name), runner)
         world.run(hire(world.district, "desk-liuhu-2", (Role.DISPATCHER, LIUHU)))
+        world.run(_name_a_department(world.district))
         yield world
         world.run(world.close())
     server.drop(name)
@@ -406,6 +426,7 @@ def _reach_the_rest(matters: Matters) -> None:
     for row, state in ((each, start) for each in TRANSITIONS for start in sorted(each.sources)):
         if (str(state), str(row.target or state)) not in matters.world.reached:
             _reach(matters, row, state)
+    matters.report(urgency="routine", category=DEPARTMENTS, self_handled=False)
     if (None, "closed") not in matters.world.reached:
         matters.report(urgency="routine", category="0101", self_handled=True)
     matters.bring_into("closed")
