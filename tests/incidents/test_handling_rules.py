@@ -14,6 +14,7 @@ from tests.incidents.paths import (
     DISPATCH,
     PASS,
     POLICE,
+    SEALED,
     SIGN,
     TOP,
     TOWNSHIP,
@@ -210,6 +211,18 @@ async def test_a_master_is_neither_withdrawn_nor_returned(district: District) ->
     for into in (master, other):
         answer = await district.act(DESK, master, "merge", into=into)
         _is(answer, 422, "incident-not-eligible")
+
+
+async def test_what_lies_outside_the_scope_is_named_by_nobody(district: District) -> None:
+    """A tip that waits in the village does not exist for the township, under no name."""
+    tip = await incident_in(district, "submitted", **SEALED)
+    number = (await look(district, WORKER, tip))["number"]
+    incident = await incident_in(district, "accepted")
+    never = "0193c2f0-7b1e-7c3a-9d52-2f9f6b1c0aff"
+    for action in ("merge", "relate"):
+        for into in (tip, number, never):
+            answer = await district.act(TOWNSHIP, incident, action, into=into)
+            _is(answer, 422, "incident-not-eligible")
 
 
 async def test_a_merge_is_undone_within_seven_days(district: District) -> None:

@@ -153,8 +153,8 @@ MATTERS = (
     guard(
         "scope-of-moves",
         "incidents/handling.py",
-        ".where(Incident.id == incident_id, visible_to(caller))",
-        ".where(Incident.id == incident_id)",
+        ".where(Incident.id.in_(wanted), visible_to(caller))",
+        ".where(Incident.id.in_(wanted))",
         "incidents/test_transitions_refused.py::test_for_an_outsider_there_is_nothing_to_move",
     ),
     guard(
@@ -174,8 +174,8 @@ MATTERS = (
     guard(
         "sealed-reporter-stays-unknown",
         "incidents/visibility.py",
-        "return any(_covers(held, incident) for held in caller.holds(Role.DISPATCHER))",
-        "return True",
+        "        return True\n    return any(covers(held, incident)",
+        "        return True\n    return bool(incident.id) or any(covers(held, incident)",
         "incidents/test_sealed.py::test_handlers_never_learn_who_reported",
     ),
     guard(
