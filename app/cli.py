@@ -29,9 +29,10 @@ from app.embedded.seeding import prepare
 from app.flagged import add_command as add_events
 from app.keeping import add_command as add_keeping
 from app.opening import opened
-from app.proving import add_command as add_incident
+from app.proving import add_command as add_proving
 from app.schema import migrate
 from app.serving import run_fast, serve
+from app.showing import add_command as add_showing
 from app.simulation.commands import add_command as add_simulate
 from app.webhook_commands import add_command as add_webhooks
 
@@ -74,10 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     media = commands.add_parser("media", help="the stored files").add_subparsers(
         required=True, metavar="command"
     )
+    incident = commands.add_parser("incident", help="one matter").add_subparsers(
+        required=True, metavar="command"
+    )
     add_check(commands, media)
     add_keeping(commands, media)
     add_events(commands)
-    add_incident(commands)
+    add_proving(incident)
+    add_showing(incident)
     add_simulate(commands)
     add_webhooks(commands)
     return parser

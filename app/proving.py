@@ -32,11 +32,9 @@ async def evidence(settings: Settings, number: str) -> Evidence | None:
         await sessions.close()
 
 
-def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """`etong incident …`."""
-    parser = commands.add_parser("incident", help="one matter")
-    parts = parser.add_subparsers(required=True, metavar="command")
-    proving = parts.add_parser("evidence", help="write its history with proofs, as JSON")
+def add_command(incident: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """`etong incident evidence`."""
+    proving = incident.add_parser("evidence", help="write its history with proofs, as JSON")
     proving.add_argument("number", help="e.g. 620802105-20260311-0001")
     proving.add_argument("--to", type=Path, metavar="FILE", help="instead of standard output")
     proving.set_defaults(run=run)

@@ -22,17 +22,17 @@ from app.core.idempotency import KeptAnswer
 from app.core.parking import ParkedReaction
 from app.deadlines.models import CalendarDay, Limit, OfficeHours
 from app.evidence.models import Anchor, AnchoredLeaf
+from app.incidents.kept import DeletedIncident, LegalHold, RetentionPeriod
 from app.incidents.models import (
-    DeletedIncident,
     HistoryEntry,
     Incident,
     IncidentMedia,
     IncidentSerial,
-    LegalHold,
-    RetentionPeriod,
+    InformedUnit,
     Step,
     Supplement,
 )
+from app.incidents.relations import Relation
 from app.media.models import Derivative, Examination, MediaFile, Rereading, Upload
 from app.notifications.models import Inbox, Notice, OpenStream, Reminder
 from app.routing.models import Decision, RoutingRule
@@ -72,6 +72,7 @@ TABLES = (
     Incident,
     IncidentMedia,
     IncidentSerial,
+    InformedUnit,
     KeptAnswer,
     LegalHold,
     Limit,
@@ -88,6 +89,7 @@ TABLES = (
     PersonGrid,
     Platform,
     RefreshToken,
+    Relation,
     Reminder,
     Rereading,
     RetentionPeriod,

@@ -25,6 +25,7 @@ from app.media.jobs import JOBS
 from app.media.sweeping import sweep
 from app.notifications.reminding import Reminding
 from app.reactions import REACTIONS
+from app.routing.escalation import Clocks
 from app.system.rereading import reread_by_night
 from app.webhooks.callback_pump import CallbackPump
 from app.webhooks.callbacks import prune_callbacks
@@ -51,6 +52,7 @@ async def work(resources: Resources, roles: Collection[Role], stop: asyncio.Even
         running.append(jobs.work(resources, JOBS, stop))
         running.append(Sealing(resources.sessions).run(stop))
         running.append(TakingUp(resources).run(stop))
+        running.append(Clocks(resources).run(stop))
     await asyncio.gather(stop.wait(), *running)
 
 

@@ -83,6 +83,8 @@ class Deadlines:
         tree: CategoryTree,
     ) -> None:
         self._rules = {_key(rule): rule for rule in (*DEFAULT_LIMITS, *rules)}
+        self.zone = zone
+        """Local time: review dates and digests."""
         self._tree = tree
         self._always = AlwaysTime()
         self._working = MappingProxyType(

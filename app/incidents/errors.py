@@ -157,3 +157,57 @@ class EvidenceRequired(
     zh="自办须附处理后的照片或其他附件",
     en="Self-handling needs after-evidence: at least one attachment",
 ): ...
+
+
+class UrgedAlready(
+    Problem,
+    status=409,
+    code="urged-already",
+    zh="24 小时内已催办过，请稍后再催",
+    en="It was urged less than a day ago",
+): ...
+
+
+class IncidentNotEligible(
+    Problem,
+    status=422,
+    code="incident-not-eligible",
+    zh="不能与这个事件合并或关联：{into}",
+    en="It can't be merged into or related to this incident: {into}",
+): ...
+
+
+class ExtensionTooLong(
+    Problem,
+    status=422,
+    code="extension-too-long",
+    zh="延期天数超出允许范围",
+    en="So many days can't be asked for or granted",
+): ...
+
+
+class ReviewDateInvalid(
+    Problem,
+    status=422,
+    code="review-date-invalid",
+    zh="日期须在今天之后，挂账最长 180 天",
+    en="The date must lie ahead; a suspension lasts 180 days at most",
+): ...
+
+
+class LevelInvalid(
+    Problem,
+    status=422,
+    code="level-invalid",
+    zh="此操作的 level 无效，可用：{levels}",
+    en="Not a level of this action; known ones: {levels}",
+): ...
+
+
+class LevelNotHigher(
+    Problem,
+    status=409,
+    code="level-not-higher",
+    zh="只能升级，目前已是：{level}",
+    en="It can only be raised; it stands at: {level}",
+): ...

@@ -49,6 +49,43 @@ class StateChanged(IncidentEvent, name="incident.state_changed"):
     step_opened: bool
     """A StepOpened of the same move follows and is what people are told."""
     history_seq: int
+    internal: bool = False
+    """Nothing that the reporter is told."""
+    inform_unit_ids: tuple[UUID, ...] = ()
+    """Told besides the units of the step."""
+
+
+class IncidentOverdue(IncidentEvent, name="incident.overdue"):
+    """The time of the present state is over; `carded`: a card is drawn in the same moment."""
+
+    stage: str
+    unit_id: UUID
+    state: str
+    carded: bool
+    history_seq: int
+    inform_unit_ids: tuple[UUID, ...] = ()
+
+
+class IncidentSupervised(IncidentEvent, name="incident.supervised"):
+    """A card was drawn, by somebody or by the clock (`actor_id` None)."""
+
+    level: str
+    actor_id: UUID | None
+    unit_id: UUID
+    state: str
+    history_seq: int
+    inform_unit_ids: tuple[UUID, ...] = ()
+
+
+class IncidentMerged(IncidentEvent, name="incident.merged"):
+    """`incident_id` has become a part of `into`, whose unit is told."""
+
+    into: UUID
+    into_number: str
+    actor_id: UUID
+    unit_id: UUID
+    state: str
+    history_seq: int
 
 
 class IncidentCommented(IncidentEvent, name="incident.commented"):

@@ -12,7 +12,7 @@ from app.incidents.history import Entry, append
 from app.incidents.models import Incident
 from app.incidents.status import Happening, State
 
-WITH_OUTCOME = (State.HANDLED, State.CLOSED)
+WITH_OUTCOME = (State.HANDLED, State.CLOSED, State.ARCHIVED, State.TRANSFERRED)
 """There is something to tell the raiser."""
 
 

@@ -2,19 +2,15 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    CheckConstraint,
-    ForeignKey,
-    Index,
-    Text,
-    UniqueConstraint,
-    func,
-)
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Json, Model, new_id
+
+_MERGED = sql("merged_into IS NOT NULL")
+_WAKING = sql("wakes_at IS NOT NULL")
 
 
 class Incident(Model):
@@ -75,6 +71,17 @@ class Incident(Model):
     merged_into: Mapped[UUID | None]
     score: Mapped[int | None]
     closed_at: Mapped[datetime | None]
+    reopened_at: Mapped[datetime | None]
+    merged_at: Mapped[datetime | None]
+    urged_at: Mapped[datetime | None]
+    bounce_count: Mapped[int] = mapped_column(server_default=sql("0"))
+    """Refusals under the present dispatching centre."""
+    assignment: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    """交办: level, document_number, leading_official, requirement, due_on, unit_id."""
+    moved_at: Mapped[datetime | None]
+    """The greatest instant at which a clock of it was started: none starts before it."""
+    wakes_at: Mapped[datetime | None]
+    """When it moves by itself unless somebody moves it before. None: it waits for people."""
 
     __table_args__ = (
         Index("ix_incidents_received", "received_at", "id"),
@@ -83,6 +90,8 @@ class Incident(Model):
         Index("ix_incidents_township", "township_code", "received_at", "id"),
         Index("ix_incidents_grid", "grid_code", "received_at", "id"),
         Index("ix_incidents_owner", "owner_unit_id", "state", "received_at", "id"),
+        Index("ix_incidents_merged_into", "merged_into", postgresql_where=_MERGED),
+        Index("ix_incidents_wakes_at", "wakes_at", postgresql_where=_WAKING),
     )
 
 
@@ -94,6 +103,10 @@ class IncidentSerial(Model):
     area_code: Mapped[str] = mapped_column(primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)
     last: Mapped[int]
+
+
+_STANDS_IN = sql("stand_in_unit_id IS NOT NULL")
+_DECIDES = sql("decider_unit_id IS NOT NULL")
 
 
 class Step(Model):
@@ -114,6 +127,31 @@ class Step(Model):
     due_at: Mapped[datetime | None]
     yellow_at: Mapped[datetime | None]
     supervision: Mapped[str] = mapped_column(server_default=sql("'normal'"))
+    supervised_level: Mapped[str | None]
+    """Of who raised it last: nobody below lifts it."""
+    assists: Mapped[UUID | None] = mapped_column(ForeignKey("steps.id"))
+    """The leading step, of one that stands beside it (协办)."""
+    stand_in_unit_id: Mapped[UUID | None] = mapped_column(ForeignKey("units.id"))
+    """The parent centre, once it may act in the place of one that let its time run out."""
+
+    clock_phase: Mapped[str] = mapped_column(server_default=sql("'running'"))
+    """running, overdue, yellow, red: what the clock has done already."""
+    yellow_card_at: Mapped[datetime | None]
+    red_card_at: Mapped[datetime | None]
+    handling_since: Mapped[datetime | None]
+    """Where the handling clock began; extensions and suspensions count from it."""
+    extension_asked: Mapped[int | None]
+    """Days asked for and not decided yet."""
+    extension_days: Mapped[int] = mapped_column(server_default=sql("0"))
+    """Days granted."""
+    extensions_granted: Mapped[int] = mapped_column(server_default=sql("0"))
+    decider_unit_id: Mapped[UUID | None] = mapped_column(ForeignKey("units.id"))
+    suspension_asked_on: Mapped[date | None]
+    """The review date of a suspension asked for and not decided yet."""
+    suspended_at: Mapped[datetime | None]
+    suspended_s: Mapped[int] = mapped_column(server_default=sql("0"))
+    """Of the limit's calendar, over all suspensions of this handling."""
+    review_at: Mapped[datetime | None]
 
     __table_args__ = (
         Index("ix_steps_incident_id", "incident_id"),
@@ -123,8 +161,17 @@ class Step(Model):
             "uq_steps_current",
             "incident_id",
             unique=True,
-            postgresql_where=sql("ended_at IS NULL"),
+            postgresql_where=sql("ended_at IS NULL AND assists IS NULL"),
         ),
+        Index(
+            "uq_steps_assisting",
+            "incident_id",
+            "unit_id",
+            unique=True,
+            postgresql_where=sql("ended_at IS NULL AND assists IS NOT NULL"),
+        ),
+        Index("ix_steps_stand_in", "stand_in_unit_id", postgresql_where=_STANDS_IN),
+        Index("ix_steps_decider", "decider_unit_id", postgresql_where=_DECIDES),
         Index("ix_steps_due_at", "due_at", postgresql_where=sql("ended_at IS NULL")),
     )
 
@@ -193,41 +240,11 @@ class Supplement(Model):
     __table_args__ = (Index("ix_supplements_incident_id", "incident_id"),)
 
 
-class DeletedIncident(Model):
-    """The id of a report that is gone: a repeat of it must not begin it anew (I8).
+class InformedUnit(Model):
+    """知会: a unit that reads a matter and has nothing to do in it."""
 
-    Written by the database itself, whoever deletes.
-    """
-
-    __tablename__ = "deleted_incidents"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    deleted_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class RetentionPeriod(Model):
-    """How long files and people's data of a category are kept, where not as the settings say.
-
-    The nearest category upwards that has a row decides; months after the matter ended.
-    """
-
-    __tablename__ = "retention_periods"
-
-    category: Mapped[str] = mapped_column(ForeignKey("categories.code"), primary_key=True)
-    media_months: Mapped[int | None]
-    parties_months: Mapped[int | None]
-
-    __table_args__ = (
-        CheckConstraint("media_months > 0", name="media_months"),
-        CheckConstraint("parties_months > 0", name="parties_months"),
-    )
-
-
-class LegalHold(Model):
-    """A matter of which nothing is erased until the hold is lifted."""
-
-    __tablename__ = "legal_holds"
+    __tablename__ = "informed_units"
 
     incident_id: Mapped[UUID] = mapped_column(ForeignKey("incidents.id"), primary_key=True)
-    reason: Mapped[str]
-    placed_at: Mapped[datetime]
+    unit_id: Mapped[UUID] = mapped_column(ForeignKey("units.id"), primary_key=True)
+    informed_at: Mapped[datetime]

@@ -35,6 +35,16 @@ async def visible_incident(
     return found
 
 
+async def visible_among(
+    session: AsyncSession, caller: Caller, ids: Collection[UUID]
+) -> frozenset[UUID]:
+    """Those of them that exist for this caller."""
+    rows = await session.scalars(
+        select(Incident.id).where(Incident.id.in_(ids), visible_to(caller))
+    )
+    return frozenset(rows)
+
+
 async def incident_by_id(session: AsyncSession, incident_id: UUID) -> Incident | None:
     """Without scope: for the intake's own question whether an id is taken."""
     return await session.get(Incident, incident_id, populate_existing=True)

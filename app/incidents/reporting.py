@@ -25,6 +25,7 @@ from app.incidents.placing import Placed
 from app.incidents.privacy import sealed_party, sealed_raiser
 from app.incidents.schemas import ManifestFile, NewIncident, NewSupplement
 from app.incidents.status import Action, Happening, State
+from app.incidents.windows import RATING_WINDOW
 from app.media.filenames import cleaned
 from app.media.storing import StoredFile
 
@@ -230,6 +231,8 @@ def _incident_row(caller: Caller, report: Report, keys: Keys, head: str) -> Json
         "self_handled": finished is not None,
         "rework_count": 0,
         "closed_at": report.at if finished else None,
+        "bounce_count": 0,
+        "wakes_at": report.at + RATING_WINDOW if finished else None,
     }
 
 

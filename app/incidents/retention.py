@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core import audit
 from app.core.resources import Resources
 from app.core.settings import RetentionSettings
-from app.incidents.models import LegalHold
+from app.incidents.kept import LegalHold
 from app.incidents.status import ENDED
 from app.media.erasing import erase
 from app.media.storing import remove

@@ -25,6 +25,7 @@ from app.core.resources import Resources
 from app.deadlines.limits import current_deadlines
 from app.incidents import errors
 from app.incidents.attachments import Looking
+from app.incidents.commands import TransitionCommand
 from app.incidents.handling import move
 from app.incidents.models import Incident
 from app.incidents.queries import filtered, history_of, page, visible_incident
@@ -33,7 +34,6 @@ from app.incidents.schemas import (
     IncidentReceipt,
     IncidentView,
     ListQuery,
-    TransitionCommand,
 )
 from app.incidents.views import receipt, show, show_history
 
@@ -131,6 +131,12 @@ async def list_history(
         errors.FieldRequired,
         errors.UnitNotEligible,
         errors.EvidenceRequired,
+        errors.UrgedAlready,
+        errors.IncidentNotEligible,
+        errors.ExtensionTooLong,
+        errors.ReviewDateInvalid,
+        errors.LevelInvalid,
+        errors.LevelNotHigher,
         errors.AttachmentNotFound,
         ValidationFailed,
     ),

@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from app.areas.datum import Datum
 from app.core.fields import Code, Command, Count, Instant, Lat, Line, Lon, Prose, Sha256, View
 from app.incidents.attachment_schemas import AttachmentView
-from app.incidents.status import Action, State
+from app.incidents.status import State
 
 Kind = Literal["photo", "video", "audio"]
 Urgency = Literal["routine", "urgent", "critical", "complex"]
@@ -147,17 +147,6 @@ class ListQuery(Command):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
-class TransitionCommand(Command):
-    action: Action
-    revision: Annotated[int, Field(ge=1, le=2**31)] | None = None
-    reason: Prose | None = None
-    text: Prose | None = None
-    outcome: Prose | None = None
-    to_unit: Code | None = None
-    score: Annotated[int, Field(ge=1, le=5)] | None = None
-    attachments: list[ClientId] = Field(default=[], max_length=MAX_FILES)
-
-
 class AttachmentReceipt(View):
     id: UUID
     state: str = Field(max_length=20)
@@ -207,6 +196,28 @@ class StepView(View):
     """Seconds until `due_at`, negative when overdue."""
     light: Literal["green", "yellow", "red"] | None
     supervision: str = Field(max_length=20)
+    extension_asked: Count | None = None
+    """Days asked for and not decided yet."""
+    extension_days: Count = 0
+    """Days granted."""
+    review_at: datetime | None = None
+    """When a suspended matter goes on by itself."""
+    assisting: list[UUID] = Field(default=[], max_length=100)
+    """Units that work beside it (协办)."""
+
+
+class AssignmentView(View):
+    """交办 / 包案."""
+
+    level: str = Field(max_length=20)
+    document_number: str = Field(max_length=200)
+    leading_official: str = Field(max_length=200)
+    requirement: str = Field(max_length=5000)
+    due_on: date
+    due_at: datetime
+    """The end of that day."""
+    light: Literal["green", "yellow", "red"] | None
+    """None once the matter is over."""
 
 
 class MaskedPerson(View):
@@ -241,6 +252,8 @@ class IncidentView(View):
     self_handled: bool
     rework_count: Count
     merged_into: UUID | None
+    related: list[UUID] = Field(default=[], max_length=1000)
+    assignment: AssignmentView | None = None
     score: Annotated[int, Field(ge=1, le=5)] | None
     raiser: MaskedPerson | None
     parties: list[MaskedPerson] = Field(max_length=20)

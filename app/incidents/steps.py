@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,10 +11,12 @@ from app.accounts.models import Unit
 from app.core.db import new_id
 from app.core.events import record_all
 from app.deadlines.limits import Deadlines
+from app.incidents.assignments import due_of
 from app.incidents.events import StepOpened
 from app.incidents.history import Entry, append
 from app.incidents.models import Incident, Step
 from app.incidents.status import STAGES, Happening, State
+from app.incidents.windows import ANSWER_WINDOW, RATING_WINDOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +34,81 @@ class FirstStep:
 def start_clock(
     step: Step, incident: Incident, level: str, deadlines: Deadlines, now: datetime
 ) -> None:
-    """Set what is due in the step's state; states without a clock clear it."""
+    """Set what is due in the step's state; states without a clock clear it.
+
+    No clock of a matter starts before the one it had, whatever the server's own clock says (F23).
+    """
+    started = max(now, incident.moved_at or incident.received_at)
+    incident.moved_at = started
     stage = STAGES.get(State(step.state))
     step.stage = stage
-    step.clock_started_at = now if stage else None
-    if stage is None:
-        step.due_at = step.yellow_at = None
+    step.clock_phase = "running"
+    step.stand_in_unit_id = step.decider_unit_id = None
+    step.extension_asked = step.suspension_asked_on = step.review_at = None
+    step.clock_started_at = started if stage else None
+    if stage == "handle":
+        step.handling_since = started
+        step.extension_days = step.suspended_s = 0
+    set_due(step, incident, level, deadlines)
+    plan(incident, State(step.state), step)
+
+
+def set_due(step: Step, incident: Incident, level: str, deadlines: Deadlines) -> None:
+    """Count anew from where the clock began, with the days granted and the time suspended."""
+    if step.stage is None or step.clock_started_at is None:
+        stop_clock(step)
         return
-    due = deadlines.due(stage, incident.category, incident.urgency, level, now, step.unit_id)
+    handling = step.stage == "handle"
+    due = deadlines.due(
+        step.stage,  # type: ignore[arg-type]  # written from STAGES
+        incident.category,
+        incident.urgency,
+        level,
+        step.clock_started_at,
+        step.unit_id,
+        extension_days=(step.extension_days or 0) if handling else 0,
+        suspended=timedelta(seconds=(step.suspended_s or 0) if handling else 0),
+    )
     step.due_at, step.yellow_at = due.due_at, due.yellow_at
+    step.yellow_card_at, step.red_card_at = due.yellow_card_at, due.red_card_at
+
+
+def stop_clock(step: Step) -> None:
+    step.stage = step.clock_started_at = None
+    step.due_at = step.yellow_at = step.yellow_card_at = step.red_card_at = None
+
+
+def plan(incident: Incident, state: State, step: Step | None) -> None:
+    """When the matter moves by itself, unless somebody moves it before."""
+    times = (_of_state(incident, state, step), due_of(incident, state))
+    incident.wakes_at = min((time for time in times if time is not None), default=None)
+
+
+def _of_state(incident: Incident, state: State, step: Step | None) -> datetime | None:
+    began = incident.moved_at or incident.received_at
+    if state is State.RETURNED:
+        return began + ANSWER_WINDOW
+    if state is State.CLOSED:
+        return (incident.closed_at or began) + RATING_WINDOW
+    return None if step is None else _next_of(step)
+
+
+def _next_of(step: Step) -> datetime | None:
+    if step.state == State.SUSPENDED:
+        return step.review_at
+    following = {
+        "running": step.due_at,
+        "overdue": step.yellow_card_at,
+        "yellow": step.red_card_at,
+    }
+    return following.get(step.clock_phase)
+
+
+def end(step: Step, now: datetime) -> None:
+    step.ended_at = now
+    step.stand_in_unit_id = step.decider_unit_id = None
+    step.extension_asked = step.suspension_asked_on = step.review_at = None
+    stop_clock(step)
 
 
 def open_step(
@@ -63,6 +131,9 @@ def open_step(
         opened_at=now,
         ended_at=None,
         supervision="normal",
+        extension_days=0,
+        extensions_granted=0,
+        suspended_s=0,
     )
     start_clock(step, incident, unit.level, deadlines, now)
     session.add(step)

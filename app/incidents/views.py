@@ -1,21 +1,25 @@
 """How incidents look from outside: rows gathered for many at once, then shown one by one."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.accounts.caller import Caller
 from app.accounts.models import Person, Unit
 from app.areas.datum import Datum, from_wgs84
 from app.deadlines.limits import light
 from app.incidents.attachments import Attachment, Looking, gathered, shown
+from app.incidents.bonds import outcomes_of_masters
 from app.incidents.models import HistoryEntry, Incident, IncidentMedia, Step
 from app.incidents.privacy import masked
-from app.incidents.queries import Listed, attachments_of, current_steps
+from app.incidents.queries import Listed, attachments_of, current_steps, visible_among
 from app.incidents.rights import Surroundings, allowed_actions, look_around, standing
 from app.incidents.schemas import (
+    AssignmentView,
     AttachmentReceipt,
     HistoryActor,
     HistoryView,
@@ -26,8 +30,8 @@ from app.incidents.schemas import (
     ReporterView,
     StepView,
 )
-from app.incidents.status import State
-from app.incidents.visibility import knows_reporter
+from app.incidents.status import OPEN, Action, State
+from app.incidents.visibility import knows_reporter, reads_notes
 
 
 async def show(
@@ -36,12 +40,30 @@ async def show(
     """The incidents' representations; a fixed number of queries however many they are."""
     steps = await current_steps(session, incidents)
     around = await look_around(session, incidents, list(steps.values()))
+    told = await _told(session, incidents, looking.caller, around)
     names = await _names(session, {incident.reporter_id for incident in incidents})
     files = await gathered(session, [incident.id for incident in incidents])
     return [
-        _view(incident, steps.get(incident.id), files[incident.id], around, names, looking)
+        _view(incident, steps.get(incident.id), files[incident.id], around, names, told, looking)
         for incident in incidents
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Of other matters what may be told here: masters' outcomes, relations that are visible."""
+
+    outcomes: Mapping[UUID, str | None]
+    visible: frozenset[UUID]
+
+
+async def _told(
+    session: AsyncSession, incidents: Sequence[Incident], caller: Caller, around: Surroundings
+) -> Told:
+    merged = [incident.id for incident in incidents if incident.merged_into]
+    related = {other for others in around.related.values() for other in others}
+    visible = await visible_among(session, caller, related) if related else frozenset()
+    return Told(await outcomes_of_masters(session, merged), visible)
 
 
 async def receipt(session: AsyncSession, incident: Incident) -> IncidentReceipt:
@@ -77,7 +99,8 @@ async def show_history(
     rows = await session.scalars(select(Unit).where(Unit.id.in_(ids)))
     units = {unit.id: unit for unit in rows}
     hidden = not knows_reporter(looking.caller, incident)
-    return [_entry(entry, units, incident, hidden) for entry in entries]
+    notes = reads_notes(looking.caller, incident)
+    return [_entry(entry, units, incident, hidden, notes) for entry in entries]
 
 
 def _view(
@@ -86,6 +109,7 @@ def _view(
     files: Sequence[Attachment],
     around: Surroundings,
     names: Mapping[UUID, str],
+    told: Told,
     looking: Looking,
 ) -> IncidentView:
     places = standing(looking.caller, incident, step, around)
@@ -109,19 +133,38 @@ def _view(
         occurred_at=incident.occurred_at,
         revision=incident.revision,
         step=_step(step, around, looking.now) if step else None,
-        outcome=incident.outcome,
+        outcome=told.outcomes.get(incident.id) or incident.outcome,
         allowed_actions=[
-            str(a) for a in allowed_actions(places, State(incident.state), step, around)
+            str(a) for a in allowed_actions(places, incident, step, around, looking.now)
         ],
         attachments=[shown(each, incident, looking, known=known) for each in files],
         complete=_complete([each.link for each in files]),
         self_handled=incident.self_handled,
         rework_count=incident.rework_count,
         merged_into=incident.merged_into,
+        related=sorted(around.related.get(incident.id, frozenset()) & told.visible),
+        assignment=_assignment(incident, looking.now),
         score=incident.score,
         raiser=masked(incident.raiser) if incident.raiser and known else None,
         parties=[masked(party) for party in incident.parties],
         appointment_at=incident.appointment_at,
+    )
+
+
+def _assignment(incident: Incident, now: datetime) -> AssignmentView | None:
+    kept = incident.assignment
+    if kept is None:
+        return None
+    due_at = datetime.fromisoformat(kept["due_at"])
+    yellow_at = datetime.fromisoformat(kept["yellow_at"])
+    return AssignmentView(
+        level=kept["level"],
+        document_number=kept["document_number"],
+        leading_official=kept["leading_official"],
+        requirement=kept["requirement"],
+        due_on=kept["due_on"],
+        due_at=due_at,
+        light=light(now, yellow_at, due_at) if State(incident.state) in OPEN else None,
     )
 
 
@@ -155,6 +198,10 @@ def _step(step: Step, around: Surroundings, now: datetime) -> StepView:
         remaining=int((due - now).total_seconds()) if due else None,
         light=light(now, step.yellow_at, due) if due and step.yellow_at else None,
         supervision=step.supervision,
+        extension_asked=step.extension_asked,
+        extension_days=step.extension_days,
+        review_at=step.review_at,
+        assisting=sorted(around.assisting.get(step.incident_id, ())),
     )
 
 
@@ -163,9 +210,11 @@ def _entry(
     units: Mapping[UUID, Unit],
     incident: Incident,
     hidden: bool,  # noqa: FBT001 - a fact about the viewer
+    notes: bool,  # noqa: FBT001 - another one
 ) -> HistoryView:
     own = entry.actor_id in (incident.reporter_id, incident.entered_by)
     nameless = hidden and own
+    silent = entry.action == Action.NOTE and not notes
     unit = units.get(entry.unit_id) if entry.unit_id else None
     return HistoryView(
         seq=entry.seq,
@@ -179,7 +228,7 @@ def _entry(
         from_state=entry.from_state,
         to_state=entry.to_state,
         reason=entry.reason,
-        text=entry.text,
+        text=None if silent else entry.text,
         step_id=entry.step_id,
         facts=entry.facts,
         hash=entry.hash.hex(),

@@ -6,7 +6,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.accounts.caller import Caller, Holding
 from app.accounts.models import Person, RoleHolding, Unit
 from app.accounts.permissions import Role
-from app.incidents.models import Incident, Step
+from app.incidents.models import Incident, InformedUnit, Step
 from app.incidents.status import State
 
 _OVERSEEING = (Role.DISPATCHER, Role.SUPERVISOR, Role.GRID_MANAGER)
@@ -28,6 +28,8 @@ def visible_to(caller: Caller) -> ColumnElement[bool]:
         and_(Incident.sealed.is_(False), or_(machine, *_reach(caller))),
         _has_step(caller, *_STEPPING),
         _is_asked_to_verify(caller),
+        _is_asked_to_act(caller),
+        _is_informed(caller),
     )
 
 
@@ -35,10 +37,18 @@ def knows_reporter(caller: Caller, incident: Incident) -> bool:
     """Of a sealed matter only the centres above its place know who reported it."""
     if not incident.sealed or caller.id in (incident.reporter_id, incident.entered_by):
         return True
-    return any(_covers(held, incident) for held in caller.holds(Role.DISPATCHER))
+    return any(covers(held, incident) for held in caller.holds(Role.DISPATCHER))
 
 
-def _covers(held: Holding, incident: Incident) -> bool:
+def reads_notes(caller: Caller, incident: Incident) -> bool:
+    """Internal notes are for those who work on it; a reporter reads them from its desk only."""
+    if caller.id in (incident.reporter_id, incident.entered_by):
+        return any(covers(held, incident) for held in caller.holds(Role.DISPATCHER))
+    return bool(caller.holds(*_OVERSEEING, *_STEPPING, Role.PLATFORM))
+
+
+def covers(held: Holding, incident: Incident) -> bool:
+    """A centre in whose area the matter lies."""
     column = _LEVEL_COLUMN.get(held.level)
     inside = column is not None and getattr(incident, column.key) == held.area_code
     return held.kind == "centre" and inside
@@ -87,4 +97,26 @@ def _is_asked_to_verify(caller: Caller) -> ColumnElement[bool]:
             Unit.parent_id.in_(units),
             ~somebody_else.correlate(Step, Incident),
         ),
+    )
+
+
+def _is_asked_to_act(caller: Caller) -> ColumnElement[bool]:
+    """In the place of a centre that let its time run out, or for a second extension."""
+    units = caller.unit_ids(Role.DISPATCHER)
+    if not units:
+        return false()
+    return exists().where(
+        Step.id == Incident.current_step_id,
+        or_(Step.stand_in_unit_id.in_(units), Step.decider_unit_id.in_(units)),
+    )
+
+
+def _is_informed(caller: Caller) -> ColumnElement[bool]:
+    """知会: reads only."""
+    units = caller.unit_ids(*_STEPPING)
+    if not units:
+        return false()
+    return and_(
+        Incident.sealed.is_(False),
+        exists().where(InformedUnit.incident_id == Incident.id, InformedUnit.unit_id.in_(units)),
     )

@@ -1,23 +1,11 @@
 """Event → what people read, in plain Chinese (pure)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 WORDS_BYTES = 2400
 """Of people's words in one notice, as JSON in UTF-8: 800 Chinese characters."""
-
-STATES = {
-    "submitted": "待受理",
-    "accepted": "已受理",
-    "dispatched": "待签收",
-    "in_progress": "处置中",
-    "handled": "待核查",
-    "closed": "已办结",
-    "returned": "退回补正",
-    "rejected": "不予受理",
-    "voided": "已作废",
-}
 
 _TO_REPORTER = {
     "accept": "{unit}已受理",
@@ -32,6 +20,20 @@ _TO_REPORTER = {
     "verify_pass": "核查通过，已办结",
     "verify_fail": "核查未通过，{unit}继续处置",
     "self_handle": "已自行处置并办结",
+    "confirm": "已确认处理结果，办结",
+    "reopen": "已重新办理，{unit}继续处置",
+    "merge": "已并入同一事件办理，结果将一并告知",
+    "transfer": "已移送其他机关办理",
+    "assist": "{unit}已请其他单位协同处置",
+    "decide_extension": "{unit}的办理期限已答复",
+    "suspend": "暂时挂账，到期继续处置",
+    "resume": "恢复处置，{unit}继续办理",
+    "urge": "已催办{unit}",
+    "raise_urgency": "紧急程度已提高",
+    "auto_sign": "{unit}逾期未签收，已自动签收并开始处置",
+    "auto_resume": "挂账到期，{unit}恢复处置",
+    "lapse": "逾期未补正，已作废；如仍需处理请重新上报",
+    "archive": "已归档",
 }
 _STEP_TO_REPORTER = {
     "route": "已转{unit}受理",
@@ -39,6 +41,10 @@ _STEP_TO_REPORTER = {
     "hand_down": "已下派至{unit}",
     "dispatch": "已派遣至{unit}处置",
     "refuse": "被拒签，回到{unit}重新安排",
+    "unmerge": "已撤销并件，由{unit}单独受理",
+    "reopen": "已重新办理，由{unit}处置",
+    "climb": "逾期未受理，已自动上报至{unit}",
+    "recall": "原办理单位无人办理，回到{unit}重新安排",
 }
 _STEP_TO_UNIT = {
     "route": "新事件待受理",
@@ -46,13 +52,40 @@ _STEP_TO_UNIT = {
     "hand_down": "上级下派事件待受理",
     "dispatch": "新派遣事件待签收",
     "refuse": "事件被拒签，请重新派遣",
+    "unmerge": "并件已撤销，待受理",
+    "reopen": "事件重新办理，请处置",
+    "climb": "下级逾期未受理，事件自动上报待受理",
+    "recall": "原办理单位无人办理，请重新派遣",
 }
 _CHANGE_TO_UNIT = {
     "resubmit": "补正后重新提交，待受理",
     "withdraw": "上报人已撤回",
+    "reject": "已不予受理",
+    "transfer": "已移送其他机关",
+    "self_handle": "已自行处置并办结",
     "complete": "处置完毕，待核查",
     "verify_fail": "核查未通过，请继续处置",
     "verify_pass": "核查通过，已办结",
+    "confirm": "上报人已确认，办结",
+    "reopen": "上报人或调度要求重新办理，请处置",
+    "assist": "请协同处置",
+    "request_extension": "申请延期，待审批",
+    "decide_extension": "延期申请已答复",
+    "request_suspension": "申请挂账，待审批",
+    "suspend": "已挂账，计时停止",
+    "resume": "已恢复处置，继续计时",
+    "auto_resume": "挂账到期，继续计时",
+    "auto_sign": "逾期未签收，已自动签收，请处置",
+    "urge": "上报人催办，请尽快办理",
+    "raise_urgency": "紧急程度已提高，请按新时限办理",
+    "lift_supervision": "督办已解除",
+    "inform": "事件知会，请知悉",
+    "assign_from_above": "上级交办，请按要求和期限办理",
+    "note": "有新的内部备注",
+    "add_media": "有新的附件",
+    "relate": "已关联其他事件",
+    "unrelate": "已取消关联",
+    "lapse": "逾期未补正，已作废",
 }
 
 
@@ -96,6 +129,33 @@ def change_to_unit(action: str, told: Told) -> Message | None:
     """None: staff are not told of this action."""
     title = _CHANGE_TO_UNIT.get(action)
     return Message(title, f"事件 {told.number}。") if title else None
+
+
+_CARDS = {"yellow": "黄牌督办", "red": "红牌督办"}
+_OVERDUE = {
+    "accept": "受理",
+    "dispatch": "派遣",
+    "handle": "处置",
+    "verify": "核查",
+    "assignment": "交办",
+}
+
+
+def supervised(level: str, told: Told) -> Message:
+    return Message(_CARDS[level], f"事件 {told.number}，责任单位：{told.unit}，请立即办理。")
+
+
+def overdue(stage: str, told: Told) -> Message:
+    return Message(f"{_OVERDUE[stage]}已超期", f"事件 {told.number}，责任单位：{told.unit}。")
+
+
+def merged(into: str, told: Told) -> Message:
+    return Message("有事件并入", f"事件 {told.number} 已并入事件 {into}。")
+
+
+def of_master(action: str, told: Told, own: str) -> Message:
+    """To the reporter of a merged one: the same words, under the number they know."""
+    return change_to_reporter(action, replace(told, number=f"{own}（已并入 {told.number}）"))
 
 
 def unseen(told: Told) -> Message:

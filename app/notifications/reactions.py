@@ -1,12 +1,12 @@
 """Who hears of which event: the reporter of everything, staff of what waits for them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.models import Unit
@@ -20,56 +20,35 @@ from app.incidents.events import (
     AttachmentStored,
     IncidentCommented,
     IncidentEvent,
+    IncidentMerged,
+    IncidentOverdue,
     IncidentRated,
     IncidentReported,
+    IncidentSupervised,
     StateChanged,
     StepOpened,
 )
 from app.incidents.models import Incident
-from app.incidents.status import State
+from app.incidents.status import ENDED, Action, State
 from app.notifications import messages
+from app.notifications.background import background_of
 from app.notifications.events import OutcomeUnseen
 from app.notifications.inbox import Draft, write
 from app.notifications.messages import Message, Told
 from app.notifications.reminding import LADDER, PRESSING
 
-OUTCOMES = frozenset({State.HANDLED, State.CLOSED, State.RETURNED, State.REJECTED, State.VOIDED})
-"""States in which something came of the matter, or its reporter has to act."""
-
-
-_WORDS = text(
-    """
-    SELECT h.incident_id, h.seq, h.reason, h.text
-    FROM unnest(CAST(:incidents AS uuid[]), CAST(:seqs AS bigint[])) AS e (incident_id, seq)
-    JOIN history_entries h ON h.incident_id = e.incident_id AND h.seq = e.seq
-    """
+OUTCOMES = frozenset(
+    {State.HANDLED, State.CLOSED, State.RETURNED, State.REJECTED, State.VOIDED, State.TRANSFERRED}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Background:
-    """What the texts of a batch need, read once: unit names and the words of the history."""
-
-    units: Mapping[UUID, str]
-    words: Mapping[tuple[UUID, int], tuple[str | None, str | None]]
-
-    def told(self, event: IncidentEvent) -> Told:
-        unit_id = getattr(event, "unit_id", None) or getattr(event, "owner_unit_id", None)
-        seq = getattr(event, "history_seq", 0)
-        reason, words = self.words.get((event.incident_id, seq), (None, None))
-        return Told(
-            event.number,
-            self.units.get(unit_id, "") if unit_id else "",
-            reason,
-            words,
-        )
+"""States in which something came of the matter, or its reporter has to act."""
+_TO_LEADERS = frozenset({Action.RAISE_URGENCY, Action.ASSIGN_FROM_ABOVE})
 
 
 async def tell_reporter(
     session: AsyncSession, events: Sequence[Recorded[IncidentEvent]], tick: Tick
 ) -> None:
     """One notice an event for the person who reported."""
-    background = await _background(session, events)
+    background = await background_of(session, events)
     pressing = await _pressing_outcomes(session, events)
     drafts = []
     for recorded in events:
@@ -86,8 +65,9 @@ async def tell_unit(
     session: AsyncSession, events: Sequence[Recorded[IncidentEvent]], tick: Tick
 ) -> None:
     """One notice an event for the staff of the units it concerns, but not for who did it."""
-    background = await _background(session, events)
-    staff = await _staff(session, {unit for e in events for unit in _concerned(e.event)})
+    background = await background_of(session, events)
+    units = {unit for e in events for unit in _concerned(e.event)}
+    staff, leaders = await _staff(session, units), await _leaders(session, units)
     drafts = []
     for recorded in events:
         event = recorded.event
@@ -95,7 +75,8 @@ async def tell_unit(
         actor = getattr(event, "actor_id", None)
         for unit_id in _concerned(event):
             message = _for_unit(event, unit_id, told)
-            people = staff.get(unit_id, ()) if message else ()
+            led = leaders.get(unit_id, ()) if _is_for_leaders(event, unit_id) else ()
+            people = dict.fromkeys((*staff.get(unit_id, ()), *led))
             drafts += [
                 _draft(recorded, person, message)
                 for person in people
@@ -124,9 +105,8 @@ def _for_reporter(event: IncidentEvent, told: Told) -> Message | None:  # noqa: 
             return messages.received(told)
         case StepOpened():
             return messages.step_to_reporter(event.action, told)
-        case StateChanged(step_opened=True):
-            return None  # the StepOpened of the same move says it
-        case StateChanged():
+        case StateChanged(internal=False, step_opened=False):
+            # where a step was opened the StepOpened of the same move says it
             return messages.change_to_reporter(event.action, told)
         case IncidentCommented():
             return None if event.actor_id == event.reporter_id else messages.commented(told)
@@ -150,6 +130,19 @@ def _for_unit(event: IncidentEvent, unit_id: UUID, told: Told) -> Message | None
             return messages.commented(told)
         case IncidentRated():
             return messages.rated(told, event.score)
+        case _:
+            return _of_others(event, told)
+
+
+def _of_others(event: IncidentEvent, told: Told) -> Message | None:
+    """What supervisors, clocks and other matters bring upon a unit."""
+    match event:
+        case IncidentSupervised():
+            return messages.supervised(event.level, told)
+        case IncidentOverdue(carded=False):
+            return messages.overdue(event.stage, told)
+        case IncidentMerged():
+            return messages.merged(event.into_number, told)
         case _:
             return None
 
@@ -228,21 +221,28 @@ async def _near(
     return people
 
 
-async def _background(
-    session: AsyncSession, events: Sequence[Recorded[IncidentEvent]]
-) -> Background:
-    found = [recorded.event for recorded in events]
-    ids = {getattr(e, "unit_id", None) or getattr(e, "owner_unit_id", None) for e in found}
-    units = await session.execute(select(Unit.id, Unit.name).where(one_of(Unit.id, ids - {None})))
-    places = [(e.incident_id, seq) for e in found if (seq := getattr(e, "history_seq", None))]
-    words = await session.execute(
-        _WORDS,
-        {"incidents": [place[0] for place in places], "seqs": [place[1] for place in places]},
+def _is_for_leaders(event: IncidentEvent, unit_id: UUID) -> bool:
+    """Cards, what is overdue, what is critical (越级), and what became of an assignment (交办)."""
+    if event.sealed:
+        return False  # supervisors do not see it
+    match event:
+        case IncidentSupervised() | IncidentOverdue():
+            return True
+        case StepOpened():
+            return unit_id in event.inform_unit_ids
+        case StateChanged():
+            heard = event.action in _TO_LEADERS or event.to_state in ENDED
+            return heard and unit_id in event.inform_unit_ids
+        case _:
+            return False
+
+
+async def _leaders(session: AsyncSession, unit_ids: set[UUID]) -> dict[UUID, list[UUID]]:
+    """Supervisors of centres; what a department has, they would not see."""
+    centres = await session.scalars(
+        select(Unit.id).where(one_of(Unit.id, unit_ids), Unit.kind == "centre")
     )
-    return Background(
-        {row.id: row.name for row in units},
-        {(row.incident_id, row.seq): (row.reason, row.text) for row in words},
-    )
+    return await staff_of(session, centres.all(), [Role.SUPERVISOR])
 
 
 async def _staff(session: AsyncSession, unit_ids: set[UUID]) -> dict[UUID, list[UUID]]:

@@ -146,10 +146,14 @@ def _tried(
 def _informed(
     rule: Rule | None, centres: Mapping[str, Candidate], owner: UUID, facts: Facts
 ) -> tuple[UUID, ...]:
-    """Centres told at once. A sealed matter is known to units with a step only."""
+    """Centres told at once, of a critical matter all of them (越级).
+
+    A sealed matter is known to units with a step only.
+    """
     if rule is None or facts.sealed:
         return ()
-    told = (centres[level].id for level in rule.inform if level in centres)
+    levels = UPWARD if facts.urgency == "critical" else rule.inform
+    told = (centres[level].id for level in levels if level in centres)
     return tuple(unit_id for unit_id in told if unit_id != owner)
 
 

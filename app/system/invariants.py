@@ -20,6 +20,7 @@ from app.incidents.status import FINAL, edges
 MOST = 50
 ROUTED_WITHIN = timedelta(seconds=60)
 SENT_WITHIN = timedelta(minutes=5)
+WOKEN_WITHIN = timedelta(minutes=15)
 _BATCH = 500
 
 
@@ -63,8 +64,17 @@ async def owned(session: AsyncSession, now: datetime) -> list[Violation]:
         (_LOST_STEP, "the current step has ended or is not there"),
         (_UNROUTED, "not routed within 60 s"),
         (_ROUTED_TWICE, "routed more than once"),
+        (_ALONE_BESIDE, "a unit assists in a step that has ended"),
+        (_NO_MASTER, "a merged matter has no master, or is its own"),
+        (_ASLEEP, "a time has come and nothing happened"),
+        (_RAN_OUT, "a clock ran out and has no consequence"),
+        (_NO_TIME, "nothing would ever move it"),
     )
-    parameters = {"late": now - ROUTED_WITHIN, "final": [state.value for state in FINAL]}
+    parameters = {
+        "late": now - ROUTED_WITHIN,
+        "overslept": now - WOKEN_WITHIN,
+        "final": [state.value for state in FINAL],
+    }
     return await _ask(session, "V3", questions, parameters)
 
 
@@ -220,7 +230,7 @@ _OWNER_DIFFERS = text("""
     SELECT i.id FROM incidents i JOIN steps s ON s.id = i.current_step_id
     WHERE s.unit_id <> i.owner_unit_id OR s.incident_id <> i.id""")
 _SEVERAL_STEPS = text("""
-    SELECT incident_id FROM steps WHERE ended_at IS NULL
+    SELECT incident_id FROM steps WHERE ended_at IS NULL AND assists IS NULL
     GROUP BY incident_id HAVING count(*) > 1""")
 _FINAL_WITH_STEP = text("""
     SELECT i.id FROM incidents i JOIN steps s ON s.incident_id = i.id AND s.ended_at IS NULL
@@ -234,6 +244,20 @@ _UNROUTED = text("""
 _ROUTED_TWICE = text("""
     SELECT incident_id FROM history_entries WHERE action = 'route'
     GROUP BY incident_id HAVING count(*) > 1""")
+_ALONE_BESIDE = text("""
+    SELECT s.id FROM steps s JOIN steps lead ON lead.id = s.assists
+    WHERE s.ended_at IS NULL AND (lead.ended_at IS NOT NULL OR lead.incident_id <> s.incident_id
+      OR lead.state NOT IN ('in_progress', 'suspended'))""")
+_NO_MASTER = text("""
+    SELECT id FROM incidents
+    WHERE (state = 'merged') <> (merged_into IS NOT NULL) OR merged_into = id""")
+_ASLEEP = text("SELECT id FROM incidents WHERE wakes_at < :overslept")
+_RAN_OUT = text("""
+    SELECT i.id FROM incidents i JOIN steps s ON s.id = i.current_step_id
+    WHERE s.due_at < :overslept AND s.clock_phase = 'running'""")
+_NO_TIME = text("""
+    SELECT i.id FROM incidents i JOIN steps s ON s.id = i.current_step_id
+    WHERE i.wakes_at IS NULL AND s.clock_phase <> 'red'""")
 _INBOX_GAPS = text("""
     SELECT i.person_id FROM inboxes i
     LEFT JOIN (SELECT person_id, count(*) AS kept, max(seq) AS newest, min(seq) AS oldest
@@ -263,7 +287,8 @@ _REPORTER_NOT_TOLD = text("""
     SELECT e.id FROM domain_events e
     WHERE e.processed_at IS NOT NULL
       AND (e.name IN ('incident.reported', 'incident.step_opened')
-        OR e.name = 'incident.state_changed' AND NOT (e.payload->>'step_opened')::boolean)
+        OR e.name = 'incident.state_changed' AND NOT (e.payload->>'step_opened')::boolean
+          AND NOT coalesce((e.payload->>'internal')::boolean, false))
       AND NOT EXISTS (
         SELECT FROM notices n
         WHERE n.event_id = e.id AND n.person_id = (e.payload->>'reporter_id')::uuid)

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from app.core.errors import MalformedJson, ValidationFailed
 from app.core.fields import Command, Count, Instant, Line, Prose
 from app.core.validation import explain
-from app.incidents.schemas import TransitionCommand
+from app.incidents.commands import TransitionCommand
 from app.incidents.status import Action
 
 

@@ -14,6 +14,7 @@ from app.webhooks.payloads import (
     IncidentMessage,
     RefusalMessage,
 )
+from app.webhooks.samples import SAMPLES
 
 _WORDS = {
     "incident.reported": "A matter was reported; a duty desk owns it until it is routed.",
@@ -22,43 +23,20 @@ _WORDS = {
     "incident.attachment_stored": "A late file has arrived and was verified.",
     "incident.commented": "Somebody involved left a remark (its words are not sent).",
     "incident.rated": "The reporter rated the outcome.",
+    "incident.overdue": "The time of the present state is over; `stage` names it.",
+    "incident.supervised": "A yellow or red card was drawn, by somebody or by the clock.",
+    "incident.merged": "It has become a part of `merged_into` and follows it.",
     PING: "Are you there? Any 2xx answer activates the endpoint.",
     REFUSED: "A callback was not applied and will not be; `code` is the problem's.",
     DISABLED: "An endpoint of the area was disabled: it said 410, or failed for five days.",
 }
 _SIGNED = "Signed as Standard Webhooks 1.0.0; samples of receivers stand in docs/webhooks."
-_ID = "0193c2f0-7b1e-7c3a-9d52-2f9f6b1c0a11"
-_AT = "2026-03-11T04:00:00Z"
-_FACTS: dict[str, Any] = {
-    "incident_id": _ID,
-    "number": "620802105-20260311-0001",
-    "revision": 3,
-    "sequence": 4,
-    "state": "accepted",
-    "sealed": False,
-    "category": "0201",
-    "urgency": "routine",
-    "area": {"code": "620802105202001", "name": "永红第1网格"},
-    "unit": {"id": _ID, "code": "620802105202", "name": "永红村综治中心"},
-    "outcome": None,
-    "action": "accept",
-    "links": {"incident": f"https://etong.example/v1/incidents/{_ID}"},
-}
-
-
-_OF_ENDPOINT: dict[str, Any] = {"endpoint_id": _ID, "reason": None}
-_REFUSAL: dict[str, Any] = {
-    "platform": "liuhu-platform",
-    "webhook_id": "msg_2f9f6b1c0a11",
-    "code": "action-not-allowed",
-    "incident_id": _ID,
-}
 
 
 def describe_webhooks(app: FastAPI) -> None:
     """Called once by main; nothing is mounted."""
     for name in (*INCIDENT_TYPES, REFUSED, PING, DISABLED):
-        receive, data = _RECEIVERS.get(name, (_receive_incident, _FACTS))
+        receive = _RECEIVERS.get(name, _receive_incident)
         app.webhooks.add_api_route(
             name,
             receive,
@@ -68,7 +46,7 @@ def describe_webhooks(app: FastAPI) -> None:
             summary=name,
             description=f"{_WORDS[name]} {_SIGNED}",
             tags=["webhooks"],
-            openapi_extra=_example({"type": name, "timestamp": _AT, "data": data}),
+            openapi_extra=_example(SAMPLES[name].model_dump(mode="json")),
         )
 
 
@@ -88,8 +66,8 @@ def _receive_refusal(message: RefusalMessage) -> None:
     """Described, never called: the platform implements it."""
 
 
-_RECEIVERS: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
-    REFUSED: (_receive_refusal, _REFUSAL),
-    PING: (_receive_endpoint, _OF_ENDPOINT),
-    DISABLED: (_receive_endpoint, _OF_ENDPOINT),
+_RECEIVERS: dict[str, Callable[..., None]] = {
+    REFUSED: _receive_refusal,
+    PING: _receive_endpoint,
+    DISABLED: _receive_endpoint,
 }

@@ -5,13 +5,14 @@ No media and no words of people; of a sealed matter ids and state, nothing else.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID
 
 import orjson
 from pydantic import StringConstraints
 
 from app.core.fields import Count, View
+from app.incidents.events import IncidentEvent
 
 PING = "webhook.ping"
 DISABLED = "endpoint.disabled"
@@ -23,6 +24,9 @@ INCIDENT_TYPES = (
     "incident.attachment_stored",
     "incident.commented",
     "incident.rated",
+    "incident.overdue",
+    "incident.supervised",
+    "incident.merged",
 )
 TYPES = (*INCIDENT_TYPES, REFUSED, DISABLED, PING)
 
@@ -62,6 +66,12 @@ class IncidentFacts(View):
     outcome: Text | None = None
     action: Name | None = None
     """The transition, for `incident.state_changed` and `incident.step_opened`."""
+    stage: Name | None = None
+    """Of `incident.overdue`: accept, dispatch, handle, verify, or assignment (from above)."""
+    level: Name | None = None
+    """Of `incident.supervised`: yellow or red."""
+    merged_into: UUID | None = None
+    """Of `incident.merged`."""
     links: Links
 
 
@@ -73,6 +83,9 @@ class IncidentMessage(View):
         "incident.attachment_stored",
         "incident.commented",
         "incident.rated",
+        "incident.overdue",
+        "incident.supervised",
+        "incident.merged",
     ]
     timestamp: datetime
     data: IncidentFacts
@@ -113,6 +126,55 @@ def body_of(message: IncidentMessage | EndpointMessage | RefusalMessage) -> byte
 
 def shortened(outcome: str | None) -> str | None:
     return None if outcome is None else outcome[:_OUTCOME]
+
+
+class Matter(Protocol):
+    """What of an incident's row stands in a message."""
+
+    id: Any
+    number: Any
+    revision: Any
+    state: Any
+    sealed: Any
+    category: Any
+    urgency: Any
+    outcome: Any
+
+
+def facts_of(
+    event: IncidentEvent,
+    matter: Matter,
+    area: AreaFact,
+    unit: UnitFact | None,
+    *,
+    sequence: int,
+    public_url: str,
+) -> IncidentFacts:
+    """`state` is the one the event led to, the rest is as it stands when the message is made."""
+    facts = IncidentFacts(
+        incident_id=matter.id,
+        number=matter.number,
+        revision=matter.revision,
+        sequence=sequence,
+        state=getattr(event, "to_state", None) or getattr(event, "state", matter.state),
+        sealed=matter.sealed,
+        links=Links(incident=f"{public_url}/v1/incidents/{matter.id}"),
+    )
+    if matter.sealed:
+        return facts
+    return facts.model_copy(
+        update={
+            "category": matter.category,
+            "urgency": matter.urgency,
+            "area": area,
+            "unit": unit,
+            "outcome": shortened(matter.outcome),
+            "action": getattr(event, "action", None),
+            "stage": getattr(event, "stage", None),
+            "level": getattr(event, "level", None),
+            "merged_into": getattr(event, "into", None),
+        }
+    )
 
 
 def wants(types: Sequence[str], name: str) -> bool:

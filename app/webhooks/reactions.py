@@ -21,12 +21,11 @@ from app.webhooks.payloads import (
     EndpointMessage,
     IncidentFacts,
     IncidentMessage,
-    Links,
     RefusalFacts,
     RefusalMessage,
     UnitFact,
     body_of,
-    shortened,
+    facts_of,
     wants,
 )
 
@@ -116,29 +115,14 @@ class _Background:
 
     def _facts(self, event_id: int, event: IncidentEvent) -> IncidentFacts:
         incident = self.incidents[event.incident_id]
-        facts = IncidentFacts(
-            incident_id=incident.id,
-            number=incident.number,
-            revision=incident.revision,
-            sequence=self.sequences[event_id],
-            state=getattr(event, "to_state", None) or getattr(event, "state", incident.state),
-            sealed=incident.sealed,
-            links=Links(incident=f"{self.public_url}/v1/incidents/{incident.id}"),
-        )
-        if incident.sealed:
-            return facts
         unit = self.units.get(getattr(event, "unit_id", None) or incident.owner_unit_id)
-        return facts.model_copy(
-            update={
-                "category": incident.category,
-                "urgency": incident.urgency,
-                "area": AreaFact(code=incident.area_code, name=self.areas.name(incident.area_code)),
-                "unit": None
-                if unit is None
-                else UnitFact(id=unit.id, code=unit.code, name=unit.name),
-                "outcome": shortened(incident.outcome),
-                "action": getattr(event, "action", None),
-            }
+        return facts_of(
+            event,
+            incident,
+            AreaFact(code=incident.area_code, name=self.areas.name(incident.area_code)),
+            None if unit is None else UnitFact(id=unit.id, code=unit.code, name=unit.name),
+            sequence=self.sequences[event_id],
+            public_url=self.public_url,
         )
 
 

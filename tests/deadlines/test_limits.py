@@ -190,6 +190,30 @@ def test_extension_and_suspension_move_the_end() -> None:
     assert quarter == timedelta(minutes=15 * DAY) / 4
 
 
+@pytest.mark.parametrize(
+    ("start", "suspended", "resumed", "due"),
+    [
+        # 国庆: an hour of the 30th and the 8th count; the 10th is a working Saturday
+        ("09-28 09:00", "09-30 17:00", "10-09 08:30", "10-12 10:00"),
+        # 春节: from the last minute before noon into the working Saturday before it
+        ("02-13 11:59", "02-13 12:00", "02-14 09:00", "02-28 08:59"),
+        # all of it within the holiday, at noon, over a night: no office time stood still
+        ("02-13 09:00", "02-15 00:00", "02-23 23:59", "02-27 09:00"),
+        ("03-11 09:00", "03-11 12:00", "03-11 14:30", "03-18 09:00"),
+        ("03-11 09:00", "03-11 18:00", "03-12 08:30", "03-18 09:00"),
+        # begun outside office hours, suspended over two working Saturdays
+        ("02-12 23:00", "02-13 08:30", "03-02 08:30", "03-06 18:00"),
+    ],
+)
+def test_a_suspension_across_a_holiday_gives_back_office_time_only(
+    start: str, suspended: str, resumed: str, due: str
+) -> None:
+    found = deadlines()
+    stood = found.elapsed("working", at(suspended), at(resumed), None)
+    got = found.due("handle", "0201", "routine", None, at(start), None, suspended=stood)
+    assert got.due_at == at(due)
+
+
 def test_cards_are_relative_to_the_limit() -> None:
     known = deadlines()
     start = MONDAY

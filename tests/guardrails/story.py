@@ -15,6 +15,7 @@ from app.incidents.models import Incident
 from app.media.models import MediaFile
 from app.media.rereading import note
 from app.notifications.events import OutcomeUnseen
+from app.routing.escalation import Clocks
 from app.webhooks.events import EndpointDisabled
 from tests.district import LIUHU, PASSWORD, POLICE_LIUHU, District, new_incident
 from tests.guardrails.recording import Recorder, listen
@@ -26,6 +27,7 @@ SHA256 = hashlib.sha256(PICTURE).hexdigest()
 FIRST, LATE = "0193c2f0-7b1e-7c3a-9d52-2f9f6b1c0a11", "0193c2f0-7b1e-7c3a-9d52-2f9f6b1c0a12"
 SINGLE, IN_POST = "0193c2f0-7b1e-7c3a-9d52-2f9f6b1c0a21", "0193c2f0-7b1e-7c3a-9d52-2f9f6b1c0a22"
 SUPPLEMENT = "0193c2f0-7b1e-7c3a-9d52-2f9f6b1c0a31"
+MASTER, FOLLOWER = "0193c2f0-7b1e-7c3a-9d52-2f9f6b1c0a41", "0193c2f0-7b1e-7c3a-9d52-2f9f6b1c0a42"
 NEVER_SENT = "0193c2f0-7b1e-7c3a-9d52-2f9f6b1c0aff"
 WORKER = "worker-yonghong"
 BOUNDARY = {"Content-Type": "multipart/form-data; boundary=a-boundary-of-the-phone"}
@@ -49,6 +51,19 @@ class Story:
         await self._leave_unseen()
         await self._lose_a_file()
         await self._lose_a_platform()
+        await self._let_lie()
+
+    async def _let_lie(self) -> None:
+        """Two reports of one thing are merged, and nobody cares for it in time."""
+        client = await self.district.client(WORKER)
+        for incident in (MASTER, FOLLOWER):
+            await client.post("/v1/incidents", json=new_incident(id=incident))
+        await self.district.drain()
+        merged = await self.district.act("desk-yonghong", FOLLOWER, "merge", into=MASTER)
+        assert merged.status_code == httpx.codes.OK, merged.text
+        self.district.clock.advance(timedelta(days=2))
+        await Clocks(self.district.resources).work()
+        await self.district.drain()
 
     async def _lose_a_file(self) -> None:
         """The store did not keep a file, which the night's sample finds out."""

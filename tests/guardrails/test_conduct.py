@@ -202,6 +202,7 @@ _OTHER_UNIT = re.compile(r"_(ms|millis|minutes?|hours?|days?)$")
 _MEANT = {
     "loop_lag_ms": "a number for operators",
     "yellow_card_minutes": "working time: seconds of a working day mean nothing to who sets it",
+    "extension_days": "days, of the limit's calendar, as they were granted",
     "red_card_minutes": "working time: seconds of a working day mean nothing to who sets it",
 }
 

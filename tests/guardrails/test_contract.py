@@ -9,6 +9,7 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from app.incidents.status import AUTOMATIC, Action, Happening
 from tests.guardrails.api import Api
 from tests.guardrails.conftest import ROOT
 from tests.guardrails.contract import (
@@ -51,6 +52,12 @@ def test_errors_md_lists_every_code(document: dict[str, Any], *, writing: bool) 
 
 def test_every_special_advice_belongs_to_a_code() -> None:
     assert set(SPECIAL) <= {kind.code for kind in product_problems()}
+
+
+def test_the_readme_tells_who_may_do_what_and_what_happens_by_itself() -> None:
+    told = (CONTRACT / "README.md").read_text("utf-8")
+    automatic = [row.action for row in AUTOMATIC if row.action is not Happening.OVERDUE]
+    assert [each for each in (*Action, *automatic) if f"`{each}`" not in told] == []
 
 
 async def test_the_examples_are_what_the_server_answers(told: Story, *, writing: bool) -> None:

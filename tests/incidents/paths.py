@@ -14,10 +14,12 @@ from app.accounts.models import FormerPassword, Person, Unit
 from app.accounts.permissions import Role
 from app.accounts.queries import unit_by_ref
 from app.accounts.recognition import CallerCache
+from app.core.audit_sealing import Sealing
 from app.core.db import new_id
 from app.core.events import OutboxRow
 from app.incidents.models import HistoryEntry, Incident, Step
 from app.media.samples import picture
+from app.routing.escalation import Clocks
 from tests.district import POLICE_LIUHU, YONGHONG_GRID, District, new_incident
 from tests.make import password_hash
 
@@ -31,6 +33,7 @@ WORKER, DESK, TOWNSHIP, POLICE, TOP = (
     "police-liuhu",
     "desk-kongtong",
 )
+LEADER = "supervisor-kongtong"
 OUTSIDER = "worker-minxin"
 
 UP: Move = (DESK, "escalate", {"reason": "需要镇里协调"})
@@ -38,6 +41,7 @@ ACCEPT: Move = (TOWNSHIP, "accept", {})
 DISPATCH: Move = (TOWNSHIP, "dispatch", {"to_unit": POLICE_LIUHU})
 SIGN: Move = (POLICE, "sign", {})
 COMPLETE: Move = (POLICE, "complete", {"outcome": "杂物已清，通道畅通"})
+SUSPEND: Move = (TOWNSHIP, "suspend", {"reason": "待汛期结束", "review_on": "2026-04-30"})
 PASS: Move = (TOWNSHIP, "verify_pass", {})
 
 TOKEN_LIFE = timedelta(minutes=13)
@@ -53,7 +57,14 @@ PATHS: dict[str, tuple[Move, ...]] = {
     "in_progress": (UP, ACCEPT, DISPATCH, SIGN),
     "handled": (UP, ACCEPT, DISPATCH, SIGN, COMPLETE),
     "closed": (UP, ACCEPT, DISPATCH, SIGN, COMPLETE, PASS),
+    "suspended": (UP, ACCEPT, DISPATCH, SIGN, SUSPEND),
+    "transferred": (
+        (DESK, "transfer", {"external_body": "区人民法院", "receipt_number": "2026-15"}),
+    ),
+    "merged": (),
+    "archived": (UP, ACCEPT, DISPATCH, SIGN, COMPLETE, PASS),
 }
+"""How to get into a state; `incident_in` knows the other matter or the time that some need."""
 
 
 async def signed_in(district: District, who: str) -> httpx.AsyncClient:
@@ -87,7 +98,30 @@ async def incident_in(district: District, state: str, **changes: Any) -> str:
     """The id of a new matter that has been brought into this state."""
     incident_id: str = (await district.report(**changes))["id"]
     await walk(district, incident_id, *PATHS[state])
+    if state == "merged":
+        master = (await district.report(**changes))["id"]
+        await walk(district, incident_id, (DESK, "merge", {"into": master}))
+    if state == "archived":
+        await archive(district, incident_id)
     return incident_id
+
+
+async def archive(district: District, incident_id: str) -> None:
+    """Its rating window ends now, and no other matter's."""
+    async with district.resources.sessions.begin() as session:
+        incident = await session.get_one(Incident, UUID(incident_id))
+        incident.wakes_at = district.clock.now() - timedelta(days=3650)
+    await Clocks(district.resources)._wake_one()  # noqa: SLF001 - the one that has waited longest
+    await district.drain()
+
+
+async def pass_time(district: District, by: timedelta = timedelta()) -> int:
+    """Let time pass; then the workers do what is due."""
+    district.clock.advance(by)
+    woken = await Clocks(district.resources).work()
+    await Sealing(district.resources.sessions).work()
+    await district.drain()
+    return woken
 
 
 async def send(
@@ -158,7 +192,8 @@ class Rows:
 
     @property
     def current(self) -> list[Step]:
-        return [step for step in self.steps if step.ended_at is None]
+        """Without those that stand beside it."""
+        return [step for step in self.steps if step.ended_at is None and step.assists is None]
 
 
 async def rows_of(district: District, incident_id: str) -> Rows:

@@ -240,7 +240,7 @@ async def test_a_report_belongs_to_the_desk_of_its_village_until_it_is_routed(
     incident = answer.json()["id"]
     shown = await look(shared_district, WORKER, incident)
     assert (shown["step"], shown["owner"]["code"]) == (None, YONGHONG)
-    assert shown["allowed_actions"] == ["withdraw", "comment"]
+    assert shown["allowed_actions"] == ["withdraw", "comment", "add_media", "urge"]
     desk = await look(shared_district, DESK, incident)
     assert desk["allowed_actions"] == []
     await shared_district.drain()

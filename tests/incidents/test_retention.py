@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import insert, select
 
 from app.core.audit import AuditEntry
-from app.incidents.models import Incident, RetentionPeriod
+from app.incidents.kept import RetentionPeriod
+from app.incidents.models import Incident
 from app.incidents.retention import due, hold, lift, retain
 from app.media.models import MediaFile
 from app.media.sweeping import sweep

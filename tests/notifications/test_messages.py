@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.incidents.status import STAGES, State
 from app.notifications import messages
 from app.notifications.messages import WORDS_BYTES, Message, Told
 
@@ -46,8 +45,3 @@ def test_staff_are_told_of_what_waits_for_them_only() -> None:
     told = Told(NUMBER, "甲")
     assert messages.change_to_unit("accept", told) is None
     assert messages.change_to_unit("complete", told) is not None
-
-
-def test_every_state_has_its_name_in_chinese() -> None:
-    assert messages.STATES.keys() == {str(state) for state in State}
-    assert set(STAGES) <= set(State)

@@ -90,8 +90,8 @@ PLATFORMS = (
     ),
     guard(
         "w9-of-a-sealed-matter-ids-and-state",
-        "webhooks/reactions.py",
-        "        if incident.sealed:\n            return facts\n",
+        "webhooks/payloads.py",
+        "    if matter.sealed:\n        return facts\n",
         "",
         "webhooks/test_delivering.py::test_w9_of_a_sealed_matter_ids_and_state_only",
     ),
