@@ -128,7 +128,7 @@ def test_the_command_says_what_it_can_not_write(
     assert "数据库无法访问" in capsys.readouterr().err
 
 
-def test_the_command_writes_a_file_and_refuses_an_unknown_number(
+def test_the_commands_write_tell_and_refuse_an_unknown_number(
     proven: Proven,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -143,3 +143,7 @@ def test_the_command_writes_a_file_and_refuses_an_unknown_number(
     assert json.loads(capsys.readouterr().out)["number"] == proven.number
     assert main(["incident", "evidence", "620802105-20260311-9999"]) == 1
     assert "没有该事件编号" in capsys.readouterr().err
+    assert main(["incident", "show", proven.number]) == 0
+    assert capsys.readouterr().out.startswith(f"事件 {proven.number}")
+    assert main(["incident", "show", "620802105-20260311-9999"]) == 1
+    assert "没有这个事件" in capsys.readouterr().err

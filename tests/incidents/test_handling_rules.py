@@ -374,6 +374,8 @@ async def test_an_assignment_from_above_keeps_its_document_and_reports_back(
         "leading_official": "李副市长",
         "requirement": "限期化解，书面报告",
         "due_on": "2026-04-01",
+        "due_at": "2026-04-01T16:00:00Z",
+        "light": "green",
     }
     await walk(district, incident, COMPLETE, PASS)
     assert "核查通过，已办结" in await _titles(district, TOP, incident)

@@ -67,11 +67,11 @@ MATTERS = (
         "incidents/test_assignments.py::test_an_assignment_runs_out_with_its_day_whatever_the_state",
     ),
     guard(
-        "two-workers-never-wake-one-matter",
-        "routing/escalation.py",
-        "        .with_for_update(skip_locked=True)\n",
+        "what-a-clock-did-is-kept",
+        "incidents/overdue.py",
+        '    step.clock_phase = "overdue"\n',
         "",
-        "incidents/test_climbing.py::test_no_climb_is_made_twice_by_any_number_of_workers",
+        "incidents/test_clocks.py::test_a_card_that_somebody_drew_before_is_not_drawn_again",
     ),
     guard(
         "what-ran-out-is-found-by-the-check",
