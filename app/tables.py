@@ -26,6 +26,7 @@ from app.incidents.models import (
     DeletedIncident,
     HistoryEntry,
     Incident,
+    IncidentLink,
     IncidentMedia,
     IncidentSerial,
     LegalHold,
@@ -35,7 +36,7 @@ from app.incidents.models import (
 )
 from app.media.models import Derivative, Examination, MediaFile, Rereading, Upload
 from app.notifications.models import Inbox, Notice, OpenStream, Reminder
-from app.routing.models import Decision, RoutingRule
+from app.routing.models import Decision, DryRun, RoutingRule, RuleSet
 from app.webhooks.models import (
     Attempt,
     Callback,
@@ -64,12 +65,14 @@ TABLES = (
     DeletedIncident,
     Delivery,
     Derivative,
+    DryRun,
     Endpoint,
     Examination,
     FormerPassword,
     HistoryEntry,
     Inbox,
     Incident,
+    IncidentLink,
     IncidentMedia,
     IncidentSerial,
     KeptAnswer,
@@ -93,6 +96,7 @@ TABLES = (
     RetentionPeriod,
     RoleHolding,
     RoutingRule,
+    RuleSet,
     Step,
     Supplement,
     Terminal,

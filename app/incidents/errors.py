@@ -148,3 +148,12 @@ class EvidenceRequired(
     zh="自办须附处理后的照片或其他附件",
     en="Self-handling needs after-evidence: at least one attachment",
 ): ...
+
+
+class LinkNotFound(
+    Problem,
+    status=404,
+    code="link-not-found",
+    zh="没有这条串并线索",
+    en="There is no such link between matters",
+): ...

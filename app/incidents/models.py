@@ -83,6 +83,8 @@ class Incident(Model):
         Index("ix_incidents_township", "township_code", "received_at", "id"),
         Index("ix_incidents_grid", "grid_code", "received_at", "id"),
         Index("ix_incidents_owner", "owner_unit_id", "state", "received_at", "id"),
+        # similar matters: a root's last days, the box cut out inside the index
+        Index("ix_incidents_near", "root", "received_at", "lat", "lon"),
     )
 
 
@@ -173,7 +175,10 @@ class IncidentMedia(Model):
     media_id: Mapped[UUID | None] = mapped_column(ForeignKey("media_files.id"))
     added_by: Mapped[UUID]
 
-    __table_args__ = (UniqueConstraint("media_id"),)
+    __table_args__ = (
+        UniqueConstraint("media_id"),
+        Index("ix_incident_media_sha256", "sha256", postgresql_where=sql("sha256 IS NOT NULL")),
+    )
 
 
 class Supplement(Model):
@@ -228,3 +233,25 @@ class LegalHold(Model):
     incident_id: Mapped[UUID] = mapped_column(ForeignKey("incidents.id"), primary_key=True)
     reason: Mapped[str]
     placed_at: Mapped[datetime]
+
+
+class IncidentLink(Model):
+    """串并: two matters that may belong together, and why. Dismissed, it is not found again."""
+
+    __tablename__ = "incident_links"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    earlier_id: Mapped[UUID] = mapped_column(ForeignKey("incidents.id", ondelete="CASCADE"))
+    later_id: Mapped[UUID] = mapped_column(ForeignKey("incidents.id", ondelete="CASCADE"))
+    score: Mapped[float]
+    reasons: Mapped[list[Any]] = mapped_column(JSONB)
+    found_at: Mapped[datetime]
+    dismissed_at: Mapped[datetime | None]
+    dismissed_by: Mapped[UUID | None]
+    dismissed_for: Mapped[str | None]
+
+    __table_args__ = (
+        UniqueConstraint("earlier_id", "later_id"),
+        Index("ix_incident_links_later_id", "later_id"),
+        Index("ix_incident_links_found_at", "found_at"),
+    )
