@@ -36,6 +36,10 @@ class Keys:
         """128 bits of HMAC-SHA256, base64url without padding (22 characters)."""
         return b64(hmac.digest(self.key(purpose), message, hashlib.sha256)[:16])
 
+    def mac(self, purpose: str, message: bytes) -> bytes:
+        """32 bytes of HMAC-SHA256."""
+        return hmac.digest(self.key(purpose), message, hashlib.sha256)
+
     def verify(self, purpose: str, message: bytes, signature: str) -> bool:
         return hmac.compare_digest(self.sign(purpose, message).encode(), signature.encode())
 

@@ -12,6 +12,8 @@ from app.core.settings import Settings
 from app.core.wakeups import Wakeups
 
 KindT = TypeVar("KindT")
+KEYS = "keys"
+"""Where a session has the keys with it: who writes what must be sealed need not be handed them."""
 
 
 class Resources:
@@ -31,6 +33,7 @@ class Resources:
         self.wakeups = wakeups
         self.clock = clock or SystemClock()
         self.keys = Keys(settings.secret_key.get_secret_value())
+        sessions.info[KEYS] = self.keys
         self.draining = asyncio.Event()
         """Set once, when the process begins to end: streams say goodbye, readiness turns false."""
         self._kept: dict[Callable[..., Any], Any] = {}

@@ -14,10 +14,13 @@ from app.areas.datum import Datum, distance_m, from_wgs84
 from app.core.crypto import Keys
 from app.core.db import one_of
 from app.incidents.attachment_schemas import AttachmentView, TakenView
-from app.incidents.models import Incident, IncidentMedia
+from app.incidents.models import IncidentMedia
 from app.incidents.queries import attachments_of
 from app.media.models import Derivative, Examination, MediaFile
 from app.media.viewing import Variant, link
+
+Spot = tuple[float | None, float | None]
+"""Longitude and latitude, WGS-84."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +65,8 @@ async def gathered(
     return found
 
 
-def shown(
-    attachment: Attachment, incident: Incident, looking: Looking, *, known: bool
-) -> AttachmentView:
-    """One attachment. `known`: whether who looks may know who reported the matter."""
+def shown(attachment: Attachment, spot: Spot, looking: Looking, *, known: bool) -> AttachmentView:
+    """One attachment of a matter at this spot. `known`: who looks may know who reported it."""
     item, file, found = attachment.link, attachment.file, attachment.examination
     links = _Links(attachment, looking, known=known)
     digest = file.sha256 if file else item.sha256
@@ -87,7 +88,7 @@ def shown(
         width=found.width if found else None,
         height=found.height if found else None,
         duration_s=found.duration_s if found else None,
-        taken=taken_view(found, incident, looking.datum) if found and known else None,
+        taken=taken_view(found, spot, looking.datum) if found and known else None,
     )
 
 
@@ -112,14 +113,14 @@ class _Links:
         return made.url
 
 
-def taken_view(found: Examination, incident: Incident, datum: Datum) -> TakenView | None:
+def taken_view(found: Examination, spot: Spot, datum: Datum) -> TakenView | None:
     """None where the file says nothing."""
     lon, lat = found.taken_lon, found.taken_lat
     if found.taken_at is None and lon is None:
         return None
     away = None
     if lon is not None and lat is not None:
-        if incident.lon is not None and incident.lat is not None:
-            away = round(distance_m(lon, lat, incident.lon, incident.lat))
+        if spot[0] is not None and spot[1] is not None:
+            away = round(distance_m(lon, lat, spot[0], spot[1]))
         lon, lat = from_wgs84(lon, lat, datum)
     return TakenView(at=found.taken_at, lon=lon, lat=lat, datum=datum, distance_m=away)

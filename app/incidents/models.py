@@ -75,6 +75,8 @@ class Incident(Model):
     merged_into: Mapped[UUID | None]
     score: Mapped[int | None]
     closed_at: Mapped[datetime | None]
+    own_key: Mapped[str | None]
+    """Of a sealed matter, itself sealed: text, outcome, place and history are under it."""
 
     __table_args__ = (
         Index("ix_incidents_received", "received_at", "id"),

@@ -24,6 +24,13 @@ from app.incidents.history import Entry, first_entry
 from app.incidents.placing import Placed
 from app.incidents.privacy import sealed_party, sealed_raiser
 from app.incidents.schemas import ManifestFile, NewIncident, NewSupplement
+from app.incidents.secrecy import (
+    Secret,
+    fresh_secret,
+    kept_fingerprint,
+    sealed_place,
+    sealed_words,
+)
 from app.incidents.status import Action, Happening, State
 from app.media.filenames import cleaned
 from app.media.storing import StoredFile
@@ -135,14 +142,18 @@ def parameters(caller: Caller, report: Report, *, keys: Keys, zone: ZoneInfo) ->
     """What `INTAKE` is given: texts, and rows as JSON in the shape of their tables."""
     serial_area = report.placed.lineage.township or report.placed.node.code
     day = report.at.astimezone(zone).date()
-    entry = _first_history(caller, report)
+    secret = fresh_secret(keys, report.new.id) if report.sealed else None
+    content = kept_fingerprint(keys, report.fingerprint, sealed=report.sealed)
+    entry = _first_history(caller, report, content, secret)
     return {
         "id": str(report.new.id),
         "serial_area": serial_area,
         "day": day.isoformat(),
         "number_head": f"{serial_area}-{day:%Y%m%d}-",
         "desks": report.placed.desks,
-        "incident": _json(_incident_row(caller, report, keys, entry["hash"])),
+        "incident": _json(
+            _incident_row(caller, report, keys, entry) | _kept(report, content, secret)
+        ),
         "files": _json(_file_rows(caller, report)),
         "links": _json(_link_rows(caller, report)),
         "entry": _json(entry),
@@ -189,12 +200,11 @@ def _json(value: object) -> str:
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _incident_row(caller: Caller, report: Report, keys: Keys, head: str) -> Json:
+def _incident_row(caller: Caller, report: Report, keys: Keys, entry: Json) -> Json:
     new, placed, lineage = report.new, report.placed, report.placed.lineage
     finished = new.self_handled
     return {
         "id": new.id,
-        "fingerprint": _hex(report.fingerprint),
         "district_code": lineage.district or placed.node.code,
         "township_code": lineage.township,
         "village_code": lineage.village,
@@ -205,31 +215,43 @@ def _incident_row(caller: Caller, report: Report, keys: Keys, head: str) -> Json
         "root": report.root,
         "urgency": new.urgency,
         "sealed": report.sealed,
-        "text": new.text,
         "source": new.source,
         "state": report.state,
         "revision": 1,
         "history_seq": 1,
-        "history_head": head,
+        "history_head": entry["hash"],
         "reporter_id": report.reporter_id,
         "entered_by": caller.id,
         "terminal_id": caller.terminal_id,
         "received_at": report.at,
         "occurred_at": new.occurred_at,
         "client_offset_s": report.client_offset_s,
-        "lon": placed.lon,
-        "lat": placed.lat,
-        "place": new.place.model_dump(mode="json") if new.place else {},
         "grid_uncertain": placed.uncertain,
         "grid_candidates": list(placed.candidates),
         "raiser": sealed_raiser(keys, new.raiser),
         "parties": [sealed_party(keys, party) for party in new.parties],
         "appointment_at": new.appointment_at,
-        "outcome": finished.outcome if finished else None,
         "completed_by": caller.id if finished else None,
         "self_handled": finished is not None,
         "rework_count": 0,
         "closed_at": report.at if finished else None,
+    }
+
+
+def _kept(report: Report, content: bytes, secret: Secret | None) -> Json:
+    """The columns of what it says, as they are stored."""
+    new, placed = report.new, report.placed
+    outcome = new.self_handled.outcome if new.self_handled else None
+    place = new.place.model_dump(mode="json") if new.place else {}
+    kept: Json = {"fingerprint": _hex(content)}
+    if secret is None:
+        said = {"text": new.text, "outcome": outcome, "place": place}
+        return kept | said | {"lon": placed.lon, "lat": placed.lat}
+    return kept | {
+        "text": sealed_words(secret.keys, new.text),
+        "outcome": sealed_words(secret.keys, outcome),
+        "place": sealed_place(secret.keys, place, placed.lon, placed.lat),
+        "own_key": secret.kept,
     }
 
 
@@ -265,8 +287,9 @@ def _file_rows(caller: Caller, report: Report) -> list[Json]:
     ]
 
 
-def _first_history(caller: Caller, report: Report) -> Json:
+def _first_history(caller: Caller, report: Report, content: bytes, secret: Secret | None) -> Json:
     finished = report.new.self_handled
+    words = finished.outcome if finished else report.new.text
     entry = first_entry(
         report.new.id,
         Entry(
@@ -274,8 +297,8 @@ def _first_history(caller: Caller, report: Report) -> Json:
             from_state=None,
             to_state=report.state,
             actor=caller,
-            text=finished.outcome if finished else report.new.text,
-            facts={"fingerprint": report.fingerprint.hex()},
+            text=sealed_words(secret.keys, words) if secret else words,
+            facts={"fingerprint": content.hex()},
         ),
         report.at,
     )

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.caller import Caller
 from app.core.events import record
-from app.core.resources import Resources
+from app.core.resources import KEYS, Resources
 from app.incidents import completing, errors
 from app.incidents.events import IncidentCommented
 from app.incidents.history import Entry, append
@@ -19,6 +19,7 @@ from app.incidents.queries import visible_incident
 from app.incidents.receiving import Receiving
 from app.incidents.reporting import Received, fingerprint, name_of
 from app.incidents.schemas import NewSupplement
+from app.incidents.secrecy import kept_fingerprint
 from app.incidents.settling import Settled
 from app.incidents.status import Happening
 from app.incidents.views import receipt
@@ -69,7 +70,9 @@ async def _claim(
     at: datetime,
 ) -> bool:
     """True for the first with this id, False for its repeat. Raises IdempotencyKeyReused."""
-    content = fingerprint(new)
+    content = kept_fingerprint(
+        session.info[KEYS], fingerprint(new), sealed=incident.own_key is not None
+    )
     claimed = await session.scalar(
         insert_once(Supplement)
         .values(

@@ -26,6 +26,7 @@ from app.incidents.schemas import (
     ReporterView,
     StepView,
 )
+from app.incidents.secrecy import Opened, opened, opened_words
 from app.incidents.status import State
 from app.incidents.visibility import knows_reporter
 from app.media.models import MediaFile
@@ -77,7 +78,10 @@ async def show_history(
     rows = await session.scalars(select(Unit).where(Unit.id.in_(ids)))
     units = {unit.id: unit for unit in rows}
     hidden = not knows_reporter(looking.caller, incident)
-    return [_entry(entry, units, incident, hidden) for entry in entries]
+    return [
+        _entry(entry, units, incident, opened_words(looking.keys, incident, entry), hidden)
+        for entry in entries
+    ]
 
 
 def _view(
@@ -90,15 +94,16 @@ def _view(
 ) -> IncidentView:
     places = standing(looking.caller, incident, step, around)
     known = knows_reporter(looking.caller, incident)
+    said = opened(looking.keys, incident)
     return IncidentView(
         id=incident.id,
         number=incident.number,
         state=incident.state,
         category=incident.category,
         urgency=incident.urgency,
-        text=incident.text,
+        text=said.text,
         source=incident.source,
-        place=_place(incident, looking.datum),
+        place=_place(incident, said, looking.datum),
         area_code=incident.area_code,
         grid_code=incident.grid_code,
         owner=IncidentUnit.model_validate(around.units[incident.owner_unit_id]),
@@ -109,11 +114,11 @@ def _view(
         occurred_at=incident.occurred_at,
         revision=incident.revision,
         step=_step(step, around, looking.now) if step else None,
-        outcome=incident.outcome,
+        outcome=said.outcome,
         allowed_actions=[
             str(a) for a in allowed_actions(places, State(incident.state), step, around)
         ],
-        attachments=[shown(each, incident, looking, known=known) for each in files],
+        attachments=[shown(each, (said.lon, said.lat), looking, known=known) for each in files],
         complete=_complete([each.link for each in files]),
         self_handled=incident.self_handled,
         rework_count=incident.rework_count,
@@ -129,16 +134,16 @@ def _complete(links: Sequence[IncidentMedia]) -> bool:
     return all(item.state == "stored" for item in links)
 
 
-def _place(incident: Incident, datum: Datum) -> PlaceView:
-    lon, lat = incident.lon, incident.lat
+def _place(incident: Incident, said: Opened, datum: Datum) -> PlaceView:
+    lon, lat = said.lon, said.lat
     if lon is not None and lat is not None:
         lon, lat = from_wgs84(lon, lat, datum)
     return PlaceView(
         lon=lon,
         lat=lat,
         datum=datum,
-        accuracy_m=incident.place.get("accuracy_m"),
-        address=incident.place.get("address"),
+        accuracy_m=said.place.get("accuracy_m"),
+        address=said.place.get("address"),
         grid_code=incident.grid_code,
         grid_uncertain=incident.grid_uncertain,
     )
@@ -162,6 +167,7 @@ def _entry(
     entry: HistoryEntry,
     units: Mapping[UUID, Unit],
     incident: Incident,
+    words: tuple[str | None, str | None],
     hidden: bool,  # noqa: FBT001 - a fact about the viewer
 ) -> HistoryView:
     own = entry.actor_id in (incident.reporter_id, incident.entered_by)
@@ -178,8 +184,8 @@ def _entry(
         action=entry.action,
         from_state=entry.from_state,
         to_state=entry.to_state,
-        reason=entry.reason,
-        text=entry.text,
+        reason=words[0],
+        text=words[1],
         step_id=entry.step_id,
         facts=entry.facts,
         hash=entry.hash.hex(),

@@ -70,6 +70,8 @@ class Told:
     unit: str
     reason: str | None = None
     text: str | None = None
+    sealed: bool = False
+    """Its words are read in the matter and nowhere else."""
 
 
 def received(told: Told) -> Message:
@@ -138,5 +140,7 @@ def clipped(words: str) -> str:
 
 def _with_words(title: str, told: Told) -> Message:
     """The outcome, reason or remark stands in the body: no matter ends without words."""
+    if told.sealed:
+        return Message(title, f"事件 {told.number}，内容请打开事件查看。")
     words = clipped(told.text or told.reason or "")
     return Message(title, f"事件 {told.number}：{words}" if words else f"事件 {told.number}。")

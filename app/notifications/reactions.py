@@ -60,8 +60,8 @@ class Background:
         return Told(
             event.number,
             self.units.get(unit_id, "") if unit_id else "",
-            reason,
-            words,
+            *((None, None) if event.sealed else (reason, words)),
+            sealed=event.sealed,
         )
 
 
@@ -91,7 +91,7 @@ async def tell_unit(
     drafts = []
     for recorded in events:
         event = recorded.event
-        told = _discreet(background.told(event), event)
+        told = background.told(event)
         actor = getattr(event, "actor_id", None)
         for unit_id in _concerned(event):
             message = _for_unit(event, unit_id, told)
@@ -160,11 +160,6 @@ def _concerned(event: IncidentEvent) -> Iterable[UUID]:
     if isinstance(event, StateChanged):
         units.append(event.verifying_unit_id)
     return dict.fromkeys(unit for unit in units if unit)
-
-
-def _discreet(told: Told, event: IncidentEvent) -> Told:
-    """Words of a sealed matter stay in the matter."""
-    return replace(told, reason=None, text=None) if event.sealed else told
 
 
 def _draft(recorded: Recorded[Any], person_id: UUID, message: Message) -> Draft:

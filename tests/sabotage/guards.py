@@ -10,6 +10,7 @@ from tests.sabotage.guards_of_pictures import PICTURES
 from tests.sabotage.guards_of_platforms import PLATFORMS
 from tests.sabotage.guards_of_routing import ROUTING
 from tests.sabotage.guards_of_the_spine import SPINE
+from tests.sabotage.guards_of_tips import TIPS
 from tests.sabotage.guards_of_uploads import UPLOADS
 
 GUARDS: tuple[Guard, ...] = (
@@ -19,6 +20,7 @@ GUARDS: tuple[Guard, ...] = (
     *PICTURES,
     *MATTERS,
     *ROUTING,
+    *TIPS,
     *SPINE,
     *IDENTITY,
     *PLATFORMS,
