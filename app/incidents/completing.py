@@ -34,6 +34,7 @@ class Place:
     incident_id: UUID
     attachment_id: UUID
     link: IncidentMedia | None
+    sealed: bool
 
 
 async def find_place(
@@ -50,9 +51,9 @@ async def find_place(
     if link is not None:
         if caller.id != link.added_by and not is_reporter(caller, incident):
             raise errors.AttachmentNotFound
-        return Place(incident_id, attachment_id, link)
+        return Place(incident_id, attachment_id, link, incident.sealed)
     await check_may_add(session, caller, incident)
-    return Place(incident_id, attachment_id, None)
+    return Place(incident_id, attachment_id, None, incident.sealed)
 
 
 async def take_places(

@@ -1,6 +1,7 @@
 """Supplementing: more words and more files of somebody involved, once per client-made id."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -18,19 +19,35 @@ from app.incidents.models import Incident, IncidentMedia, Supplement
 from app.incidents.queries import visible_incident
 from app.incidents.receiving import Receiving
 from app.incidents.reporting import Received, fingerprint, name_of
-from app.incidents.schemas import NewSupplement
+from app.incidents.schemas import ManifestFile, NewSupplement
 from app.incidents.secrecy import kept_fingerprint
 from app.incidents.settling import Settled
 from app.incidents.status import Happening
 from app.incidents.views import receipt
 
 
-async def check_may_supplement(session: AsyncSession, caller: Caller, incident_id: UUID) -> None:
-    """Before the body. Raises IncidentNotFound, ActionForbidden, ActionNotAllowed."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A supplement before its files are taken in."""
+
+    new: NewSupplement
+    sealed: bool
+
+    @property
+    def files(self) -> list[ManifestFile]:
+        return self.new.files
+
+
+async def check_may_supplement(session: AsyncSession, caller: Caller, incident_id: UUID) -> bool:
+    """Before the body; whether the matter is sealed.
+
+    Raises IncidentNotFound, ActionForbidden, ActionNotAllowed.
+    """
     incident = await visible_incident(session, caller, incident_id)
     if incident is None:
         raise errors.IncidentNotFound
     await completing.check_may_add(session, caller, incident)
+    return incident.sealed
 
 
 async def supplement(

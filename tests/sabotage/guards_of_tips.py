@@ -41,4 +41,32 @@ TIPS = (
         "incidents/test_secrecy.py::"
         "test_i4_a_tip_sent_twice_is_one_and_another_text_under_its_id_is_refused",
     ),
+    guard(
+        "tips-files-are-encrypted-on-the-way",
+        "media/storing.py",
+        "self.key = object_key(resources.clock.now(), sealed=sealed)",
+        "self.key = object_key(resources.clock.now(), sealed=False)",
+        "incidents/test_sealed_files.py::test_what_comes_in_one_request_never_stands_there_plain",
+    ),
+    guard(
+        "tips-pictures-are-encrypted-too",
+        "media/derivatives.py",
+        'below = "media/sealed/derived" if is_sealed(subject.object_key) else "media/derived"',
+        'below = "media/derived"',
+        "incidents/test_sealed_files.py::test_neither_file_nor_pictures_of_it_stand_in_the_store",
+    ),
+    guard(
+        "tips-late-files-are-moved",
+        "incidents/reactions.py",
+        "    await defer(session, SEAL, open_)\n",
+        "    open_ = []\n",
+        "incidents/test_sealed_files.py::test_neither_file_nor_pictures_of_it_stand_in_the_store",
+    ),
+    guard(
+        "sealed-objects-know-the-place-of-each-chunk",
+        "core/sealed_store.py",
+        "    return place.to_bytes(_NONCE)\n",
+        "    return (0).to_bytes(_NONCE)\n",
+        "core/test_sealed_store.py::test_chunks_in_another_order_are_not_given_out",
+    ),
 )
