@@ -17,6 +17,7 @@ from app.deadlines.router import router as deadlines
 from app.evidence.router import router as evidence
 from app.incidents.clusters_router import router as clusters
 from app.incidents.custody_router import router as custody
+from app.incidents.openings_router import router as openings
 from app.incidents.reporting_router import router as reporting
 from app.incidents.router import router as incidents
 from app.incidents.similar_router import router as similar
@@ -39,6 +40,7 @@ V1: tuple[APIRouter, ...] = (
     reporting,
     supplements,
     similar,
+    openings,
     incidents,
     clusters,
     custody,

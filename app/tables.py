@@ -34,6 +34,7 @@ from app.incidents.models import (
     Step,
     Supplement,
 )
+from app.incidents.opening_models import Clearance, Opening
 from app.media.models import Derivative, Examination, MediaFile, Rereading, Upload
 from app.notifications.models import Inbox, Notice, OpenStream, Reminder
 from app.routing.models import Decision, DryRun, RoutingRule, RuleSet
@@ -61,6 +62,7 @@ TABLES = (
     CallbackSecret,
     Category,
     CategoryCode,
+    Clearance,
     Decision,
     DeletedIncident,
     Delivery,
@@ -83,6 +85,7 @@ TABLES = (
     MediaFile,
     Notice,
     OfficeHours,
+    Opening,
     OpenStream,
     OutboxRow,
     ParkedReaction,

@@ -65,10 +65,27 @@ async def gathered(
     return found
 
 
-def shown(attachment: Attachment, spot: Spot, looking: Looking, *, known: bool) -> AttachmentView:
-    """One attachment of a matter at this spot. `known`: who looks may know who reported it."""
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What who looks may see of one matter's files."""
+
+    spot: Spot
+    knows_reporter: bool
+    withheld: bool
+    """They have not said why they have to see what it holds."""
+    mark: str = ""
+    """Drawn over the pictures of a sealed one."""
+
+
+def mark_of(looking: Looking) -> str:
+    """Who and when, in letters that every font has."""
+    return f"{looking.caller.id} {looking.now:%Y-%m-%d %H:%MZ}"
+
+
+def shown(attachment: Attachment, looking: Looking, sight: Sight) -> AttachmentView:
     item, file, found = attachment.link, attachment.file, attachment.examination
-    links = _Links(attachment, looking, known=known)
+    links = _Links(attachment, looking, sight)
+    told = found if sight.knows_reporter and not sight.withheld else None
     digest = file.sha256 if file else item.sha256
     return AttachmentView(
         id=item.attachment_id,
@@ -88,27 +105,29 @@ def shown(attachment: Attachment, spot: Spot, looking: Looking, *, known: bool) 
         width=found.width if found else None,
         height=found.height if found else None,
         duration_s=found.duration_s if found else None,
-        taken=taken_view(found, spot, looking.datum) if found and known else None,
+        taken=taken_view(told, sight.spot, looking.datum) if told else None,
     )
 
 
 class _Links:
     """Links to a stored file and to what is made of it, all good for the same time."""
 
-    def __init__(self, attachment: Attachment, looking: Looking, *, known: bool) -> None:
+    def __init__(self, attachment: Attachment, looking: Looking, sight: Sight) -> None:
         self._looking = looking
+        self._mark = sight.mark
         file = attachment.file
-        self._file = file if file is not None and file.state == "stored" else None
+        seen = file is not None and file.state == "stored" and not sight.withheld
+        self._file = file if seen else None
         # a camera writes its model, its number and where it was: that would tell who is hidden
-        withheld = not known and attachment.link.kind == "photo"
-        self._variants = attachment.variants | (set() if withheld else {"original"})
+        telling = not sight.knows_reporter and attachment.link.kind == "photo"
+        self._variants = attachment.variants | (set() if telling else {"original"})
         self.expires_at: datetime | None = None
 
     def to(self, variant: Variant) -> str | None:
         if self._file is None or variant not in self._variants:
             return None
         looking = self._looking
-        made = link(looking.keys, self._file.id, variant, looking.now, looking.link_s)
+        made = link(looking.keys, self._file.id, variant, looking.now, looking.link_s, self._mark)
         self.expires_at = made.expires_at
         return made.url
 

@@ -1,5 +1,6 @@
 """Custody: the sheet of one file, for those who may see the file itself."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -12,6 +13,7 @@ from app.incidents import errors
 from app.incidents.attachment_schemas import CustodyView, DerivativeView, RereadingView
 from app.incidents.attachments import taken_view
 from app.incidents.models import Incident, IncidentMedia
+from app.incidents.openings import readable
 from app.incidents.queries import visible_incident
 from app.incidents.secrecy import opened
 from app.incidents.visibility import knows_reporter
@@ -21,16 +23,26 @@ _MOST = 1000
 
 
 async def custody(
-    session: AsyncSession, caller: Caller, incident_id: UUID, attachment_id: UUID, datum: Datum
+    session: AsyncSession,
+    caller: Caller,
+    incident_id: UUID,
+    attachment_id: UUID,
+    *,
+    datum: Datum,
+    now: datetime,
 ) -> CustodyView:
-    """Raises IncidentNotFound, AttachmentNotFound; ActionForbidden where the reporter is hidden."""
+    """Raises IncidentNotFound, AttachmentNotFound; ActionForbidden where the reporter is hidden.
+
+    And where a sealed matter was not opened with a reason.
+    """
     incident = await visible_incident(session, caller, incident_id)
     if incident is None:
         raise errors.IncidentNotFound
     link = await session.get(IncidentMedia, (incident_id, attachment_id))
     if link is None:
         raise errors.AttachmentNotFound
-    if not knows_reporter(caller, incident):
+    seen = await readable(session, caller, [incident], now)
+    if not knows_reporter(caller, incident) or incident.id not in seen:
         raise errors.ActionForbidden(allowed_actions=[])
     file = await session.get(MediaFile, link.media_id) if link.media_id else None
     found = await session.get(Examination, file.id) if file else None

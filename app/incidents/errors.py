@@ -150,6 +150,24 @@ class EvidenceRequired(
 ): ...
 
 
+class NotSealed(
+    Problem,
+    status=409,
+    code="not-sealed",
+    zh="该事件不是密件，无须说明理由",
+    en="This matter is not sealed: it is read without a reason",
+): ...
+
+
+class PersonNotEligible(
+    Problem,
+    status=422,
+    code="person-not-eligible",
+    zh="名单中有人不是承办单位的处置人员",
+    en="Somebody on the list is no handler of a unit that has it",
+): ...
+
+
 class LinkNotFound(
     Problem,
     status=404,

@@ -5,7 +5,6 @@ that receipt. Three inserts by ORM were measured at a tenth of the bare transact
 keeps more than half.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,15 +19,17 @@ from app.core.crypto import Keys
 from app.core.db import Json
 from app.core.resources import Resources
 from app.incidents.events import IncidentReported
+from app.incidents.fingerprints import fingerprint
 from app.incidents.history import Entry, first_entry
 from app.incidents.placing import Placed
 from app.incidents.privacy import sealed_party, sealed_raiser
-from app.incidents.schemas import ManifestFile, NewIncident, NewSupplement
+from app.incidents.schemas import ManifestFile, NewIncident
 from app.incidents.secrecy import (
+    Opened,
     Secret,
     fresh_secret,
+    kept_columns,
     kept_fingerprint,
-    sealed_place,
     sealed_words,
 )
 from app.incidents.status import Action, Happening, State
@@ -115,18 +116,6 @@ class Report:
         return fingerprint(self.new)
 
 
-def fingerprint(new: NewIncident | NewSupplement) -> bytes:
-    """SHA-256 of the content as the client tells it (I4).
-
-    Key order, file names, the order of the files, boundaries and headers don't matter, and neither
-    does whether a file's bytes came along: what the manifest gives no digest for is compared with
-    the stored bytes (`completing.contradicted`).
-    """
-    content = new.model_dump(mode="json", exclude={"attachments": {"__all__": {"name"}}})
-    content["attachments"].sort(key=_id_of)
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
-
-
 async def report(resources: Resources, caller: Caller, report: Report) -> str | None:
     """Write the report. Returns its number, or None if this id was reported before.
 
@@ -188,10 +177,6 @@ def file_row(file: ManifestFile, received: Received, caller: Caller, at: datetim
     }
 
 
-def _id_of(file: Json) -> str:
-    return str(file["id"])
-
-
 def _hex(raw: bytes) -> str:
     return "\\x" + raw.hex()
 
@@ -243,16 +228,8 @@ def _kept(report: Report, content: bytes, secret: Secret | None) -> Json:
     new, placed = report.new, report.placed
     outcome = new.self_handled.outcome if new.self_handled else None
     place = new.place.model_dump(mode="json") if new.place else {}
-    kept: Json = {"fingerprint": _hex(content)}
-    if secret is None:
-        said = {"text": new.text, "outcome": outcome, "place": place}
-        return kept | said | {"lon": placed.lon, "lat": placed.lat}
-    return kept | {
-        "text": sealed_words(secret.keys, new.text),
-        "outcome": sealed_words(secret.keys, outcome),
-        "place": sealed_place(secret.keys, place, placed.lon, placed.lat),
-        "own_key": secret.kept,
-    }
+    said = Opened(new.text, outcome, place, placed.lon, placed.lat)
+    return {"fingerprint": _hex(content), **kept_columns(said, secret)}
 
 
 def _link_rows(caller: Caller, report: Report) -> list[Json]:

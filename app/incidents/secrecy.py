@@ -39,6 +39,10 @@ class Opened(NamedTuple):
     lat: float | None
 
 
+WITHHELD = Opened("", None, {}, None, None)
+"""For those who have not said why they have to read it."""
+
+
 class _Words(Protocol):
     @property
     def reason(self) -> str | None: ...
@@ -67,9 +71,17 @@ def sealed_words(own: Keys | None, words: str | None) -> str | None:
     return own.seal(_WORDS, words) if own is not None and words is not None else words
 
 
-def sealed_place(own: Keys, place: Json, lon: float | None, lat: float | None) -> Json:
-    whole = {"place": place, "lon": lon, "lat": lat}
-    return {_KEPT: own.seal(_PLACE, orjson.dumps(whole).decode())}
+def kept_columns(said: Opened, secret: Secret | None) -> Json:
+    """What a new matter says, as its row has it."""
+    if secret is None:
+        return said._asdict()
+    whole = {"place": said.place, "lon": said.lon, "lat": said.lat}
+    return {
+        "text": sealed_words(secret.keys, said.text),
+        "outcome": sealed_words(secret.keys, said.outcome),
+        "place": {_KEPT: secret.keys.seal(_PLACE, orjson.dumps(whole).decode())},
+        "own_key": secret.kept,
+    }
 
 
 def opened(keys: Keys, incident: Incident) -> Opened:
@@ -80,6 +92,12 @@ def opened(keys: Keys, incident: Incident) -> Opened:
     place = orjson.loads(own.unseal(_PLACE, incident.place[_KEPT]))
     outcome = incident.outcome and own.unseal(_WORDS, incident.outcome)
     return Opened(own.unseal(_WORDS, incident.text), outcome, **place)
+
+
+def opened_text(keys: Keys, incident: Incident, kept: str) -> str:
+    """Any words about it that were stored by `sealed_words`. Raises SealBroken."""
+    own = own_keys(keys, incident)
+    return own.unseal(_WORDS, kept) if own is not None else kept
 
 
 def opened_words(keys: Keys, incident: Incident, entry: _Words) -> tuple[str | None, str | None]:

@@ -14,11 +14,12 @@ from app.core.events import record
 from app.core.resources import KEYS, Resources
 from app.incidents import completing, errors
 from app.incidents.events import IncidentCommented
+from app.incidents.fingerprints import fingerprint
 from app.incidents.history import Entry, append
 from app.incidents.models import Incident, IncidentMedia, Supplement
 from app.incidents.queries import visible_incident
 from app.incidents.receiving import Receiving
-from app.incidents.reporting import Received, fingerprint, name_of
+from app.incidents.reporting import Received, name_of
 from app.incidents.schemas import ManifestFile, NewSupplement
 from app.incidents.secrecy import kept_fingerprint
 from app.incidents.settling import Settled

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.accounts.models import Person, Unit
 from app.areas.datum import Datum, from_wgs84
 from app.deadlines.limits import light
-from app.incidents.attachments import Attachment, Looking, gathered, shown
+from app.incidents.attachments import Attachment, Looking, Sight, gathered, mark_of, shown
 from app.incidents.models import HistoryEntry, Incident, IncidentMedia, Step
+from app.incidents.openings import readable
 from app.incidents.privacy import masked
 from app.incidents.queries import attachments_of, current_steps
 from app.incidents.rights import Surroundings, allowed_actions, look_around, standing
@@ -26,7 +27,7 @@ from app.incidents.schemas import (
     ReporterView,
     StepView,
 )
-from app.incidents.secrecy import Opened, opened, opened_words
+from app.incidents.secrecy import WITHHELD, Opened, opened, opened_words
 from app.incidents.status import State
 from app.incidents.visibility import knows_reporter
 from app.media.models import MediaFile
@@ -39,9 +40,18 @@ async def show(
     steps = await current_steps(session, incidents)
     around = await look_around(session, incidents, list(steps.values()))
     names = await _names(session, {incident.reporter_id for incident in incidents})
+    open_to = await readable(session, looking.caller, incidents, looking.now)
     files = await gathered(session, [incident.id for incident in incidents])
     return [
-        _view(incident, steps.get(incident.id), files[incident.id], around, names, looking)
+        _view(
+            incident,
+            opened(looking.keys, incident) if incident.id in open_to else WITHHELD,
+            steps.get(incident.id),
+            files[incident.id],
+            around,
+            names,
+            looking,
+        )
         for incident in incidents
     ]
 
@@ -78,14 +88,23 @@ async def show_history(
     rows = await session.scalars(select(Unit).where(Unit.id.in_(ids)))
     units = {unit.id: unit for unit in rows}
     hidden = not knows_reporter(looking.caller, incident)
+    open_to = await readable(session, looking.caller, [incident], looking.now)
+    withheld = incident.id not in open_to
     return [
-        _entry(entry, units, incident, opened_words(looking.keys, incident, entry), hidden)
+        _entry(
+            entry,
+            units,
+            incident,
+            (None, None) if withheld else opened_words(looking.keys, incident, entry),
+            hidden,
+        )
         for entry in entries
     ]
 
 
 def _view(
     incident: Incident,
+    said: Opened,
     step: Step | None,
     files: Sequence[Attachment],
     around: Surroundings,
@@ -94,7 +113,9 @@ def _view(
 ) -> IncidentView:
     places = standing(looking.caller, incident, step, around)
     known = knows_reporter(looking.caller, incident)
-    said = opened(looking.keys, incident)
+    withheld = said is WITHHELD
+    mark = mark_of(looking) if incident.sealed else ""
+    sight = Sight((said.lon, said.lat), known, withheld, mark)
     return IncidentView(
         id=incident.id,
         number=incident.number,
@@ -118,7 +139,7 @@ def _view(
         allowed_actions=[
             str(a) for a in allowed_actions(places, State(incident.state), step, around)
         ],
-        attachments=[shown(each, (said.lon, said.lat), looking, known=known) for each in files],
+        attachments=[shown(each, looking, sight) for each in files],
         complete=_complete([each.link for each in files]),
         self_handled=incident.self_handled,
         rework_count=incident.rework_count,
@@ -127,6 +148,8 @@ def _view(
         raiser=masked(incident.raiser) if incident.raiser and known else None,
         parties=[masked(party) for party in incident.parties],
         appointment_at=incident.appointment_at,
+        sealed=incident.sealed,
+        withheld=withheld,
     )
 
 

@@ -115,6 +115,12 @@ def rated(told: Told, score: int) -> Message:
     return Message("上报人已评价", f"事件 {told.number} 评分 {score} 分。")
 
 
+def glass_broken(told: Told) -> Message:
+    return Message(
+        "密件被应急查阅", f"密件 {told.number} 被名单以外的上级人员查阅，理由见查阅记录。"
+    )
+
+
 def files_complete(told: Told) -> Message:
     return Message("附件已收齐", f"事件 {told.number} 的附件已全部收到。")
 

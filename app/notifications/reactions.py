@@ -1,5 +1,6 @@
 """Who hears of which event: the reporter of everything, staff of what waits for them."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -15,9 +16,11 @@ from app.accounts.queries import centre_of_area, staff_of
 from app.core.db import one_of
 from app.core.events import Recorded
 from app.core.relay import Tick
+from app.incidents.clearances import unlisted_handlers
 from app.incidents.events import (
     AttachmentLost,
     AttachmentStored,
+    GlassBroken,
     IncidentCommented,
     IncidentEvent,
     IncidentRated,
@@ -88,6 +91,7 @@ async def tell_unit(
     """One notice an event for the staff of the units it concerns, but not for who did it."""
     background = await _background(session, events)
     staff = await _staff(session, {unit for e in events for unit in _concerned(e.event)})
+    unaware = await _unaware(session, events)
     drafts = []
     for recorded in events:
         event = recorded.event
@@ -99,7 +103,7 @@ async def tell_unit(
             drafts += [
                 _draft(recorded, person, message)
                 for person in people
-                if message and person != actor
+                if message and person != actor and person not in unaware[event.incident_id]
             ]
     tick.subjects |= await write(session, drafts)
 
@@ -138,7 +142,7 @@ def _for_reporter(event: IncidentEvent, told: Told) -> Message | None:  # noqa: 
             return None
 
 
-def _for_unit(event: IncidentEvent, unit_id: UUID, told: Told) -> Message | None:
+def _for_unit(event: IncidentEvent, unit_id: UUID, told: Told) -> Message | None:  # noqa: PLR0911 - one line an event
     match event:
         case StepOpened() if event.unit_id == unit_id:
             return messages.step_to_unit(event.action, told)
@@ -150,6 +154,8 @@ def _for_unit(event: IncidentEvent, unit_id: UUID, told: Told) -> Message | None
             return messages.commented(told)
         case IncidentRated():
             return messages.rated(told, event.score)
+        case GlassBroken():
+            return messages.glass_broken(told)
         case _:
             return None
 
@@ -238,6 +244,14 @@ async def _background(
         {row.id: row.name for row in units},
         {(row.incident_id, row.seq): (row.reason, row.text) for row in words},
     )
+
+
+async def _unaware(
+    session: AsyncSession, events: Sequence[Recorded[IncidentEvent]]
+) -> Mapping[UUID, frozenset[UUID]]:
+    """By sealed matter with a list: the handlers who are not on it. They never hear of it."""
+    sealed = {recorded.event.incident_id for recorded in events if recorded.event.sealed}
+    return defaultdict(frozenset, await unlisted_handlers(session, sealed) if sealed else {})
 
 
 async def _staff(session: AsyncSession, unit_ids: set[UUID]) -> dict[UUID, list[UUID]]:

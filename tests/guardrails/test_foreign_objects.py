@@ -64,6 +64,7 @@ OWN = {
     "withdraw_upload": "whose address is random, and the creator's alone (U20)",
     "ack_inbox": "the own inbox only, nothing else can be named",
     "stream_inbox": "the own inbox only, nothing else can be named",
+    "break_glass_of_sealed_incident": "below the own centre only; tests/incidents",
     "find_similar_incidents": "finds visible matters only, names none; tests/incidents",
 }
 TOLD_PER_ROW = {"import_people_list": "answers 200 and refuses each row"}

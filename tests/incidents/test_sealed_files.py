@@ -1,19 +1,27 @@
 """The files of a tip: however they came, no byte of them stands in the store as it was taken."""
 
 from collections.abc import Awaitable, Callable
+from io import BytesIO
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from PIL import Image, ImageChops
 
+from app.media.samples import picture
+from app.media.watermark import watermarked
 from tests.district import District, new_incident
 from tests.incidents.paths import (
+    DESK,
     SEALED,
     WORKER,
     form,
     listed,
     look,
+    person_id,
     photo,
+    say_why,
     signed_in,
     with_photo,
 )
@@ -23,9 +31,9 @@ BODY = photo(7)
 Sent = Callable[[District], Awaitable[str]]
 
 
-async def _posted(district: District) -> str:
+async def _posted(district: District, body: bytes = BODY) -> str:
     client = await signed_in(district, WORKER)
-    meta, files = with_photo(BODY, **SEALED)
+    meta, files = with_photo(body, **SEALED)
     answer = await client.post("/v1/incidents", files=form(meta, files))
     assert answer.status_code == 201, answer.text
     return str(meta["id"])
@@ -115,3 +123,38 @@ async def test_files_of_other_matters_stay_as_they_are(district: District) -> No
     assert (await client.post("/v1/incidents", files=form(meta, files))).status_code == 201
     await district.work_off()
     assert len(_plain(district)) == len(district.store.objects) > 1
+
+
+async def test_a_viewing_copy_says_who_looked_and_when(district: District) -> None:
+    """Everybody gets another one; what is signed with it can't be taken off the link."""
+    incident = await _posted(district, picture(7, "png", (640, 480)))
+    await district.work_off()
+    copies = []
+    for who in (WORKER, DESK):
+        await say_why(district, who, incident)
+        (file,) = (await look(district, who, incident))["attachments"]
+        me = str(await person_id(district, who))
+        for url in (file["view_url"], file["thumbnail_url"]):
+            mark = dict(parse_qsl(urlsplit(url).query))["mark"]
+            assert mark == f"{me} {district.clock.now():%Y-%m-%d %H:%MZ}"
+        client = await signed_in(district, who)
+        copies.append((await client.get(file["view_url"])).content)
+        bare = file["view_url"].partition("&mark=")[0]
+        assert (await client.get(bare)).status_code == 404
+        assert (await client.get(bare + "&mark=somebody")).status_code == 404
+        part = await client.get(file["view_url"], headers={"Range": "bytes=0-9"})
+        assert (part.status_code, part.headers["accept-ranges"]) == (200, "none")
+    assert copies[0] != copies[1]
+
+
+def test_the_mark_covers_the_whole_picture() -> None:
+    """In every quarter of it some pixels are others than before."""
+    plain = picture(3, "webp", (320, 240))
+    marked = watermarked(plain, "01939e6a-0001-7000-8000-000000000001 2026-03-12 06:05Z")
+    with Image.open(BytesIO(plain)) as before, Image.open(BytesIO(marked)) as after:
+        assert before.size == after.size
+        changed = ImageChops.difference(before.convert("L"), after.convert("L"))
+    for left in (0, 160):
+        for top in (0, 120):
+            quarter = changed.crop((left, top, left + 160, top + 120))
+            assert sum(quarter.histogram()[60:]) > 100

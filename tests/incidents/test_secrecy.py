@@ -9,8 +9,8 @@ from sqlalchemy import text, update
 from app.core.crypto import SealBroken
 from app.evidence.queries import whole_history
 from app.incidents.chain import first_break
+from app.incidents.fingerprints import fingerprint
 from app.incidents.models import Incident
-from app.incidents.reporting import fingerprint
 from app.incidents.schemas import NewIncident
 from app.incidents.secrecy import opened
 from app.tables import TABLES
@@ -26,6 +26,7 @@ from tests.incidents.paths import (
     UP,
     WORKER,
     look,
+    say_why,
     signed_in,
     walk,
 )
@@ -37,6 +38,7 @@ TEXT, ADDRESS, REMARK, REASON, OUTCOME = (
     "涉及邻村",
     "人赃并获",
 )
+WHY = "核对车牌号码"
 RAISER = {"name": "钱掌柜", "phone": "13812345678", "informed_at": None}
 TIP: dict[str, Any] = SEALED | {"text": TEXT, "raiser": RAISER}
 
@@ -88,16 +90,17 @@ async def test_no_word_and_no_point_of_a_tip_stands_in_the_database(
     assert stored.count("楼道堆物") == 2
     assert stored.count("公开地址") == 1
     assert stored.count(lon) == before + 2
-    await _handled(district)
+    await say_why(district, POLICE, await _handled(district))
     stored = await _stored(district)
     assert stored.count(lon) == before + 2
-    for words in (TEXT, ADDRESS, REMARK, REASON, OUTCOME, RAISER["name"], RAISER["phone"]):
+    for words in (TEXT, ADDRESS, REMARK, REASON, OUTCOME, WHY, RAISER["name"], RAISER["phone"]):
         assert str(words) not in stored, words
 
 
 async def test_those_who_handle_it_read_all_of_it(district: District) -> None:
     incident = await _handled(district)
     for who in (WORKER, POLICE, TOWNSHIP):
+        await say_why(district, who, incident)
         shown = await look(district, who, incident)
         assert (shown["text"], shown["outcome"]) == (TEXT, OUTCOME)
         assert shown["place"]["address"] == ADDRESS

@@ -21,9 +21,9 @@ TIPS = (
     ),
     guard(
         "tips-words-stay-out-of-inboxes",
-        "notifications/reactions.py",
-        "*((None, None) if event.sealed else (reason, words)),",
-        "*(reason, words),",
+        "notifications/messages.py",
+        "    if told.sealed:\n",
+        "    if not told.number:\n",
         "incidents/test_sealed.py::test_the_outcome_of_a_tip_reaches_its_reporter",
     ),
     guard(
@@ -61,6 +61,50 @@ TIPS = (
         "    await defer(session, SEAL, open_)\n",
         "    open_ = []\n",
         "incidents/test_sealed_files.py::test_neither_file_nor_pictures_of_it_stand_in_the_store",
+    ),
+    guard(
+        "tips-are-withheld-without-a-reason",
+        "incidents/views.py",
+        "opened(looking.keys, incident) if incident.id in open_to else WITHHELD",
+        "opened(looking.keys, incident)",
+        "incidents/test_openings.py::test_without_a_reason_nothing_of_what_it_says_is_shown",
+    ),
+    guard(
+        "tips-are-open-for-a-while",
+        "incidents/openings.py",
+        "                    Opening.until > now,\n",
+        "",
+        "incidents/test_openings.py::test_with_a_reason_it_is_shown_for_half_an_hour",
+    ),
+    guard(
+        "tips-need-to-know",
+        "incidents/visibility.py",
+        "or_(Incident.sealed.is_(False), ~listed, on_it)",
+        "or_(Incident.sealed.is_(False), ~listed, listed)",
+        "incidents/test_openings.py::test_only_handlers_on_the_list_know_of_it",
+    ),
+    guard(
+        "tips-unlisted-are-not-told",
+        "notifications/reactions.py",
+        " and person not in unaware[event.incident_id]",
+        "",
+        "incidents/test_openings.py::test_who_is_not_on_the_list_is_not_told_either",
+    ),
+    guard(
+        "tips-glass-is-broken-from-above",
+        "incidents/openings.py",
+        "if incident is None or not is_above(caller, incident):",
+        "if incident is None:",
+        "incidents/test_openings.py::"
+        "test_the_glass_is_broken_from_above_only_and_everybody_responsible_hears_of_it",
+    ),
+    guard(
+        "people-in-clear-for-who-works-on-it",
+        "incidents/openings.py",
+        "if not is_reporter(caller, incident) and not await _works_on(session, caller, incident):",
+        "if not is_reporter(caller, incident) and not caller.id:",
+        "incidents/test_openings.py::"
+        "test_people_are_masked_until_somebody_who_works_on_it_says_why",
     ),
     guard(
         "sealed-objects-know-the-place-of-each-chunk",
