@@ -14,13 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import SystemClock
 from app.core.db import Sessions, make_engine
 from app.core.object_store import StoreUnavailable
-from app.core.s3_store import S3Store
 from app.core.settings import Settings
 from app.embedded.kept import with_kept
 from app.embedded.ownership import EmbeddedError
 from app.evidence.flaws import copy_flaws, kept_anchors
 from app.evidence.models import Anchor
 from app.media.rereading import note
+from app.opening import opened_store
 from app.system.invariants import Violation, check_all
 from app.system.ledgers import (
     KeptFile,
@@ -133,7 +133,7 @@ def _most(media: Media) -> int | None:
 async def _read_back(
     settings: Settings, files: Sequence[KeptFile], anchors: Sequence[Anchor] = ()
 ) -> AsyncIterator[Violation]:
-    store = S3Store(settings.store)
+    store = opened_store(settings)
     try:
         async for subject, what in copy_flaws(store, anchors):
             yield Violation("V8", subject, what)
@@ -148,7 +148,7 @@ async def verify(settings: Settings, most: int | None, say: Say) -> int:
 
     A file whose bytes are others or gone is expected again, and its reporter is told (F10).
     """
-    sessions, store = Sessions(make_engine(settings.database)), S3Store(settings.store)
+    sessions, store = Sessions(make_engine(settings.database)), opened_store(settings)
     read = damaged = 0
     try:
         async with sessions.read() as session:

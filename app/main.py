@@ -15,9 +15,12 @@ from app.core.resources import Resources
 from app.core.settings import MIB
 from app.deadlines.router import router as deadlines
 from app.evidence.router import router as evidence
+from app.incidents.clusters_router import router as clusters
 from app.incidents.custody_router import router as custody
+from app.incidents.openings_router import router as openings
 from app.incidents.reporting_router import router as reporting
 from app.incidents.router import router as incidents
+from app.incidents.similar_router import router as similar
 from app.incidents.supplements_router import router as supplements
 from app.incidents.uploads import router as uploads
 from app.media.router import router as media
@@ -26,6 +29,7 @@ from app.notifications.receipts_router import router as receipts
 from app.notifications.router import router as notifications
 from app.notifications.router import streams
 from app.routing.router import router as routing
+from app.routing.rules_router import router as routing_rules
 from app.system.docs import docs_router
 from app.system.openapi import TITLE, enrich
 from app.system.router import router as system
@@ -36,12 +40,16 @@ from app.webhooks.router import router as webhooks
 V1: tuple[APIRouter, ...] = (
     reporting,
     supplements,
+    similar,
+    openings,
     incidents,
+    clusters,
     custody,
     evidence,
     uploads,
     accounts,
     routing,
+    routing_rules,
     notifications,
     streams,
     receipts,

@@ -4,6 +4,7 @@ from app.core.relay import Reactions
 from app.incidents.events import (
     AttachmentLost,
     AttachmentStored,
+    GlassBroken,
     IncidentCommented,
     IncidentMerged,
     IncidentOverdue,
@@ -34,6 +35,7 @@ REACTIONS: Reactions = {
     IncidentRated: (tell_unit, queue_deliveries),
     AttachmentStored: (tell_reporter, queue_deliveries, look_into_files),
     AttachmentLost: (tell_reporter,),
+    GlassBroken: (tell_unit,),
     FileDamaged: (ask_for_file_again,),
     OutcomeUnseen: (tell_centres,),
     CallbackRefused: (queue_deliveries,),

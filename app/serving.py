@@ -17,6 +17,7 @@ from app.core.settings import Role, Settings
 from app.main import create_app
 from app.notifications.delivered import Delivered
 from app.opening import opened
+from app.routing.jobs import DryRuns
 from app.schema import head_reasons
 from app.system.ages import register_ages
 from app.system.health import Health
@@ -94,6 +95,7 @@ async def serve(
             watching.cancel()
             await background
             await resources.the(AreaImports).close()
+            await resources.the(DryRuns).close()
             await resources.the(Delivered).close()
 
 

@@ -32,10 +32,11 @@ from app.incidents.models import (
     Step,
     Supplement,
 )
-from app.incidents.relations import Relation
+from app.incidents.opening_models import Clearance, Opening
+from app.incidents.relations import IncidentLink, Relation
 from app.media.models import Derivative, Examination, MediaFile, Rereading, Upload
 from app.notifications.models import Inbox, Notice, OpenStream, Reminder
-from app.routing.models import Decision, RoutingRule
+from app.routing.models import Decision, DryRun, RoutingRule, RuleSet
 from app.webhooks.models import (
     Attempt,
     Callback,
@@ -60,16 +61,19 @@ TABLES = (
     CallbackSecret,
     Category,
     CategoryCode,
+    Clearance,
     Decision,
     DeletedIncident,
     Delivery,
     Derivative,
+    DryRun,
     Endpoint,
     Examination,
     FormerPassword,
     HistoryEntry,
     Inbox,
     Incident,
+    IncidentLink,
     IncidentMedia,
     IncidentSerial,
     InformedUnit,
@@ -81,6 +85,7 @@ TABLES = (
     MediaFile,
     Notice,
     OfficeHours,
+    Opening,
     OpenStream,
     OutboxRow,
     ParkedReaction,
@@ -95,6 +100,7 @@ TABLES = (
     RetentionPeriod,
     RoleHolding,
     RoutingRule,
+    RuleSet,
     Step,
     Supplement,
     Terminal,

@@ -19,6 +19,7 @@ from app.core.relay import Relay
 from app.core.resources import Resources
 from app.core.settings import Role
 from app.evidence.anchoring import anchor
+from app.incidents.linking import find_links
 from app.incidents.retention import retain
 from app.incidents.taking_up import TakingUp
 from app.media.jobs import JOBS
@@ -74,11 +75,11 @@ async def _keep_up(resources: Resources, stop: asyncio.Event) -> None:
 
 
 async def upkeep(resources: Resources) -> None:
-    """Anchor the histories, sweep the store, read some of it back, forget what has served its time.
+    """Link what came in, anchor the histories, sweep the store and read some of it back, forget.
 
     What fails is tried next hour.
     """
-    for task in (_prune, _retain, anchor, sweep, reread_by_night):
+    for task in (_prune, _retain, find_links, anchor, sweep, reread_by_night):
         try:
             await task(resources)
         except (StoreUnavailable, SQLAlchemyError) as unavailable:

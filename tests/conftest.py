@@ -128,6 +128,7 @@ class NestedSessions(Sessions):
             bind=connection,
             expire_on_commit=False,
             join_transaction_mode="create_savepoint",
+            info=self.info,
         )
 
     async def rows(self, statement: Any, parameters: dict[str, Any]) -> Sequence[Any]:

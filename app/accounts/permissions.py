@@ -40,6 +40,11 @@ class Permission(StrEnum):
     MANAGE_LIMITS = "manage_limits"
     READ_ROUTING = "read_routing"
     MANAGE_ROUTING = "manage_routing"
+    READ_CLUSTERS = "read_clusters"
+    """And take a link away from one, or give it back."""
+    OVERSEE_SEALED = "oversee_sealed"
+    """See who read a sealed matter and why, and say which handlers may know of it."""
+    BREAK_GLASS = "break_glass"
     READ_AUDIT = "read_audit"
     MANAGE_PLATFORMS = "manage_platforms"
     MANAGE_WEBHOOKS = "manage_webhooks"
@@ -55,9 +60,19 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     R.GRID_WORKER: _OFFICE | {P.REPORT},
     R.GRID_MANAGER: _OFFICE | {P.REPORT, P.READ_RECEIPTS},
     R.DISPATCHER: _OFFICE
-    | {P.REPORT, P.READ_RECEIPTS, P.READ_ROUTING, P.READ_PEOPLE, P.READ_CALLBACKS},
+    | {
+        P.REPORT,
+        P.READ_RECEIPTS,
+        P.READ_ROUTING,
+        P.READ_CLUSTERS,
+        P.READ_PEOPLE,
+        P.READ_CALLBACKS,
+        P.OVERSEE_SEALED,
+        P.BREAK_GLASS,
+    },
     R.HANDLER: _OFFICE | {P.READ_RECEIPTS},
-    R.SUPERVISOR: _OFFICE | {P.READ_RECEIPTS, P.READ_ROUTING, P.READ_PEOPLE},
+    R.SUPERVISOR: _OFFICE
+    | {P.READ_RECEIPTS, P.READ_ROUTING, P.READ_CLUSTERS, P.READ_PEOPLE, P.BREAK_GLASS},
     R.SECURITY_OFFICER: _CATALOGUES
     | {P.READ_PEOPLE, P.MANAGE_PEOPLE, P.READ_TERMINALS, P.MANAGE_TERMINALS, P.READ_NOTICES},
     R.AUDITOR: _CATALOGUES | {P.READ_AUDIT, P.READ_NOTICES},

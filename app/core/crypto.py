@@ -28,13 +28,21 @@ class Keys:
 
     def key(self, purpose: str) -> bytes:
         if purpose not in self._derived:
-            kdf = HKDF(algorithm=SHA256(), length=32, salt=b"etong", info=purpose.encode())
-            self._derived[purpose] = kdf.derive(self._root)
+            self._derived[purpose] = self.once(purpose)
         return self._derived[purpose]
+
+    def once(self, purpose: str) -> bytes:
+        """The key of a purpose of which there are many: derived and not kept."""
+        kdf = HKDF(algorithm=SHA256(), length=32, salt=b"etong", info=purpose.encode())
+        return kdf.derive(self._root)
 
     def sign(self, purpose: str, message: bytes) -> str:
         """128 bits of HMAC-SHA256, base64url without padding (22 characters)."""
         return b64(hmac.digest(self.key(purpose), message, hashlib.sha256)[:16])
+
+    def mac(self, purpose: str, message: bytes) -> bytes:
+        """32 bytes of HMAC-SHA256."""
+        return hmac.digest(self.key(purpose), message, hashlib.sha256)
 
     def verify(self, purpose: str, message: bytes, signature: str) -> bool:
         return hmac.compare_digest(self.sign(purpose, message).encode(), signature.encode())

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
     AsyncEngine,
     AsyncSession,
     async_sessionmaker,
@@ -76,7 +77,9 @@ class Sessions:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
-        self._make = async_sessionmaker(engine, expire_on_commit=False)
+        self.info: Json = {}
+        """What every session has with it (`session.info`)."""
+        self._make = async_sessionmaker(engine, expire_on_commit=False, info=self.info)
         self._statements = Statements(engine)
 
     @asynccontextmanager
@@ -97,6 +100,10 @@ class Sessions:
         """A short session for questions; whatever it did is rolled back."""
         async with self._make() as session:
             yield session
+
+    def on(self, connection: AsyncConnection) -> AsyncSession:
+        """A session on a connection that is held already; who opened it begins and commits."""
+        return AsyncSession(connection, expire_on_commit=False, info=self.info)
 
     async def once(self, statement: ClauseElement, parameters: Json) -> Any:  # noqa: ANN401 - a value of SQL
         """The first value of one writing statement that is a transaction of its own.

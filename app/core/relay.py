@@ -120,7 +120,7 @@ class Relay:
                 await connection.commit()
 
     async def _batch(self, connection: AsyncConnection, tick: Tick) -> int:
-        async with AsyncSession(connection, expire_on_commit=False) as session, session.begin():
+        async with self._resources.sessions.on(connection) as session, session.begin():
             waiting = await _waiting(session, BATCH)
             if not waiting:
                 return 0
@@ -153,7 +153,7 @@ class Relay:
         log.warning("relay_batch_failed", error=type(failure).__name__, exc_info=failure)
         self._parked_next = 0.0
         tick = Tick(self._resources.clock.now(), self._resources)
-        async with AsyncSession(connection, expire_on_commit=False) as session, session.begin():
+        async with self._resources.sessions.on(connection) as session, session.begin():
             waiting = await _waiting(session, BATCH)
             for event in await self._known(session, waiting, tick):
                 wanted = self._reactions.get(type(event.event), ())
@@ -189,7 +189,7 @@ class Relay:
 
     async def _retry_due(self, connection: AsyncConnection) -> int:
         tick = Tick(self._resources.clock.now(), self._resources)
-        async with AsyncSession(connection, expire_on_commit=False) as session, session.begin():
+        async with self._resources.sessions.on(connection) as session, session.begin():
             due = await parking.due(session, tick.now, limit=BATCH)
             for row, parked in due:
                 try:

@@ -8,10 +8,13 @@ from app.core.clock import Clock, SystemClock
 from app.core.crypto import Keys
 from app.core.db import Sessions
 from app.core.object_store import ObjectStore
+from app.core.sealed_store import SealedStore
 from app.core.settings import Settings
 from app.core.wakeups import Wakeups
 
 KindT = TypeVar("KindT")
+KEYS = "keys"
+"""Where a session has the keys with it: who writes what must be sealed need not be handed them."""
 
 
 class Resources:
@@ -27,10 +30,15 @@ class Resources:
     ) -> None:
         self.settings = settings
         self.sessions = sessions
-        self.store = store
         self.wakeups = wakeups
         self.clock = clock or SystemClock()
         self.keys = Keys(settings.secret_key.get_secret_value())
+        sessions.info[KEYS] = self.keys
+        self.store: ObjectStore = (
+            store
+            if isinstance(store, SealedStore)
+            else SealedStore(store, self.keys, settings.intake.part_bytes)
+        )
         self.draining = asyncio.Event()
         """Set once, when the process begins to end: streams say goodbye, readiness turns false."""
         self._kept: dict[Callable[..., Any], Any] = {}

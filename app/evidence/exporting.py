@@ -27,6 +27,7 @@ from app.incidents.attachments import Looking
 from app.incidents.chain import hashed, texts_digest
 from app.incidents.models import HistoryEntry, Incident, IncidentMedia
 from app.incidents.queries import attachments_of
+from app.incidents.secrecy import opened_words
 from app.incidents.views import show_history
 from app.media.models import MediaFile
 
@@ -48,7 +49,7 @@ async def evidence_for(session: AsyncSession, incident: Incident, looking: Looki
         if view is None:
             return False, False
         actor = (view.actor.id, view.actor.name) == (entry.actor_id, entry.actor_name)
-        words = (view.reason, view.text) == (entry.reason, entry.text)
+        words = (view.reason, view.text) == opened_words(looking.keys, incident, entry)
         return actor and view.facts == entry.facts, words
 
     await _note(session, incident, looking.caller.id, looking.now)

@@ -14,10 +14,13 @@ from app.areas.datum import Datum, distance_m, from_wgs84
 from app.core.crypto import Keys
 from app.core.db import one_of
 from app.incidents.attachment_schemas import AttachmentView, TakenView
-from app.incidents.models import Incident, IncidentMedia
+from app.incidents.models import IncidentMedia
 from app.incidents.queries import attachments_of
 from app.media.models import Derivative, Examination, MediaFile
 from app.media.viewing import Variant, link
+
+Spot = tuple[float | None, float | None]
+"""Longitude and latitude, WGS-84."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +66,27 @@ async def gathered(
     return found
 
 
-def shown(
-    attachment: Attachment, incident: Incident, looking: Looking, *, known: bool
-) -> AttachmentView:
-    """One attachment. `known`: whether who looks may know who reported the matter."""
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What who looks may see of one matter's files."""
+
+    spot: Spot
+    knows_reporter: bool
+    withheld: bool
+    """They have not said why they have to see what it holds."""
+    mark: str = ""
+    """Drawn over the pictures of a sealed one."""
+
+
+def mark_of(looking: Looking) -> str:
+    """Who and when, in letters that every font has."""
+    return f"{looking.caller.id} {looking.now:%Y-%m-%d %H:%MZ}"
+
+
+def shown(attachment: Attachment, looking: Looking, sight: Sight) -> AttachmentView:
     item, file, found = attachment.link, attachment.file, attachment.examination
-    links = _Links(attachment, looking, known=known)
+    links = _Links(attachment, looking, sight)
+    told = found if sight.knows_reporter and not sight.withheld else None
     digest = file.sha256 if file else item.sha256
     return AttachmentView(
         id=item.attachment_id,
@@ -88,39 +106,41 @@ def shown(
         width=found.width if found else None,
         height=found.height if found else None,
         duration_s=found.duration_s if found else None,
-        taken=taken_view(found, incident, looking.datum) if found and known else None,
+        taken=taken_view(told, sight.spot, looking.datum) if told else None,
     )
 
 
 class _Links:
     """Links to a stored file and to what is made of it, all good for the same time."""
 
-    def __init__(self, attachment: Attachment, looking: Looking, *, known: bool) -> None:
+    def __init__(self, attachment: Attachment, looking: Looking, sight: Sight) -> None:
         self._looking = looking
+        self._mark = sight.mark
         file = attachment.file
-        self._file = file if file is not None and file.state == "stored" else None
+        seen = file is not None and file.state == "stored" and not sight.withheld
+        self._file = file if seen else None
         # a camera writes its model, its number and where it was: that would tell who is hidden
-        withheld = not known and attachment.link.kind == "photo"
-        self._variants = attachment.variants | (set() if withheld else {"original"})
+        telling = not sight.knows_reporter and attachment.link.kind == "photo"
+        self._variants = attachment.variants | (set() if telling else {"original"})
         self.expires_at: datetime | None = None
 
     def to(self, variant: Variant) -> str | None:
         if self._file is None or variant not in self._variants:
             return None
         looking = self._looking
-        made = link(looking.keys, self._file.id, variant, looking.now, looking.link_s)
+        made = link(looking.keys, self._file.id, variant, looking.now, looking.link_s, self._mark)
         self.expires_at = made.expires_at
         return made.url
 
 
-def taken_view(found: Examination, incident: Incident, datum: Datum) -> TakenView | None:
+def taken_view(found: Examination, spot: Spot, datum: Datum) -> TakenView | None:
     """None where the file says nothing."""
     lon, lat = found.taken_lon, found.taken_lat
     if found.taken_at is None and lon is None:
         return None
     away = None
     if lon is not None and lat is not None:
-        if incident.lon is not None and incident.lat is not None:
-            away = round(distance_m(lon, lat, incident.lon, incident.lat))
+        if spot[0] is not None and spot[1] is not None:
+            away = round(distance_m(lon, lat, spot[0], spot[1]))
         lon, lat = from_wgs84(lon, lat, datum)
     return TakenView(at=found.taken_at, lon=lon, lat=lat, datum=datum, distance_m=away)

@@ -22,7 +22,7 @@ _FOLLOWERS = text(
     ORDER BY f.master_id, i.id
     """
 )
-_OUTCOMES = text(
+_MASTERS = text(
     """
     WITH RECURSIVE led AS (
       SELECT i.id AS follower_id, i.merged_into AS id FROM incidents i WHERE i.id = ANY(:followers)
@@ -30,7 +30,7 @@ _OUTCOMES = text(
       SELECT l.follower_id, i.merged_into FROM led l JOIN incidents i ON i.id = l.id
       WHERE i.merged_into IS NOT NULL
     )
-    SELECT l.follower_id, i.outcome FROM led l JOIN incidents i ON i.id = l.id
+    SELECT l.follower_id, i.id FROM led l JOIN incidents i ON i.id = l.id
     WHERE i.merged_into IS NULL
     """
 )
@@ -44,14 +44,14 @@ async def followers_of(
     return [(row.master_id, row.id, row.number, row.reporter_id) for row in rows]
 
 
-async def outcomes_of_masters(
-    session: AsyncSession, follower_ids: Collection[UUID]
-) -> dict[UUID, str | None]:
-    """What came of the matter that each of these has become a part of."""
+async def masters_of(session: AsyncSession, follower_ids: Collection[UUID]) -> dict[UUID, Incident]:
+    """The matter that each of these has become a part of, through any number of merges."""
     if not follower_ids:
         return {}
-    rows = await session.execute(_OUTCOMES, {"followers": list(follower_ids)})
-    return {row.follower_id: row.outcome for row in rows}
+    rows = (await session.execute(_MASTERS, {"followers": list(follower_ids)})).all()
+    query = select(Incident).where(one_of(Incident.id, {row.id for row in rows}))
+    masters = {incident.id: incident for incident in await session.scalars(query)}
+    return {row.follower_id: masters[row.id] for row in rows}
 
 
 async def masters_among(session: AsyncSession, ids: Collection[UUID]) -> frozenset[UUID]:

@@ -32,6 +32,7 @@ class Place:
     incident_id: UUID
     attachment_id: UUID
     link: IncidentMedia | None
+    sealed: bool
 
 
 async def find_place(
@@ -52,10 +53,10 @@ async def find_place(
     if link is not None:
         if caller.id != link.added_by and not is_reporter(caller, incident):
             raise errors.AttachmentNotFound
-        return Place(incident_id, attachment_id, link)
+        return Place(incident_id, attachment_id, link, incident.sealed)
     await check_may_add(session, caller, incident)
     await check_amount(session, incident_id, limits, files=1)
-    return Place(incident_id, attachment_id, None)
+    return Place(incident_id, attachment_id, None, incident.sealed)
 
 
 def differs(link: IncidentMedia, kind: str | None, size: int | None, sha256: bytes | None) -> bool:

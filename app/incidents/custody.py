@@ -1,5 +1,6 @@
 """Custody: the sheet of one file, for those who may see the file itself."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -7,11 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.caller import Caller
 from app.areas.datum import Datum
+from app.core.resources import KEYS
 from app.incidents import errors
 from app.incidents.attachment_schemas import CustodyView, DerivativeView, RereadingView
 from app.incidents.attachments import taken_view
 from app.incidents.models import Incident, IncidentMedia
+from app.incidents.openings import readable
 from app.incidents.queries import visible_incident
+from app.incidents.secrecy import opened
 from app.incidents.visibility import knows_reporter
 from app.media.models import Derivative, Examination, MediaFile, Rereading
 
@@ -19,19 +23,30 @@ _MOST = 1000
 
 
 async def custody(
-    session: AsyncSession, caller: Caller, incident_id: UUID, attachment_id: UUID, datum: Datum
+    session: AsyncSession,
+    caller: Caller,
+    incident_id: UUID,
+    attachment_id: UUID,
+    *,
+    datum: Datum,
+    now: datetime,
 ) -> CustodyView:
-    """Raises IncidentNotFound, AttachmentNotFound; ActionForbidden where the reporter is hidden."""
+    """Raises IncidentNotFound, AttachmentNotFound; ActionForbidden where the reporter is hidden.
+
+    And where a sealed matter was not opened with a reason.
+    """
     incident = await visible_incident(session, caller, incident_id)
     if incident is None:
         raise errors.IncidentNotFound
     link = await session.get(IncidentMedia, (incident_id, attachment_id))
     if link is None:
         raise errors.AttachmentNotFound
-    if not knows_reporter(caller, incident):
+    seen = await readable(session, caller, [incident], now)
+    if not knows_reporter(caller, incident) or incident.id not in seen:
         raise errors.ActionForbidden(allowed_actions=[])
     file = await session.get(MediaFile, link.media_id) if link.media_id else None
     found = await session.get(Examination, file.id) if file else None
+    said = opened(session.info[KEYS], incident)
     digest = file.sha256 if file else link.sha256
     return CustodyView(
         incident_id=incident.id,
@@ -43,7 +58,7 @@ async def custody(
         size=file.size if file else link.size,
         sha256=digest.hex() if digest else None,
         captured_at=link.captured_at,
-        taken=taken_view(found, incident, datum) if found else None,
+        taken=taken_view(found, (said.lon, said.lat), datum) if found else None,
         uploaded_at=file.uploaded_at if file else None,
         uploaded_by=file.uploaded_by if file else None,
         terminal_id=file.terminal_id if file else None,

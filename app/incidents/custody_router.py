@@ -10,7 +10,7 @@ from app.accounts.dependencies import IdentifiedRoute, require
 from app.accounts.permissions import Permission
 from app.areas.datum import Datum
 from app.core.errors import Forbidden, Unauthenticated, ValidationFailed
-from app.core.http import Reading, problems
+from app.core.http import Reading, TheResources, problems
 from app.incidents import errors
 from app.incidents.attachment_schemas import CustodyView
 from app.incidents.custody import custody
@@ -35,8 +35,10 @@ async def read_custody(
     incident_id: UUID,
     attachment_id: UUID,
     session: Reading,
+    resources: TheResources,
     caller: Reader,
     datum: Datum = "wgs84",
 ) -> CustodyView:
     """From capture to now: hashes, times by every clock, who sent it, each re-reading."""
-    return await custody(session, caller, incident_id, attachment_id, datum)
+    now = resources.clock.now()
+    return await custody(session, caller, incident_id, attachment_id, datum=datum, now=now)

@@ -211,3 +211,30 @@ class LevelNotHigher(
     zh="只能升级，目前已是：{level}",
     en="It can only be raised; it stands at: {level}",
 ): ...
+
+
+class NotSealed(
+    Problem,
+    status=409,
+    code="not-sealed",
+    zh="该事件不是密件，无须说明理由",
+    en="This matter is not sealed: it is read without a reason",
+): ...
+
+
+class PersonNotEligible(
+    Problem,
+    status=422,
+    code="person-not-eligible",
+    zh="名单中有人不是承办单位的处置人员",
+    en="Somebody on the list is no handler of a unit that has it",
+): ...
+
+
+class LinkNotFound(
+    Problem,
+    status=404,
+    code="link-not-found",
+    zh="没有这条串并线索",
+    en="There is no such link between matters",
+): ...

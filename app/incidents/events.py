@@ -35,6 +35,14 @@ class StepOpened(IncidentEvent, name="incident.step_opened"):
     """Told at once, without owning anything (越级)."""
 
 
+class GlassBroken(IncidentEvent, name="incident.glass_broken"):
+    """Somebody above read a sealed matter that was not given to them."""
+
+    actor_id: UUID
+    unit_id: UUID
+    state: str
+
+
 class StateChanged(IncidentEvent, name="incident.state_changed"):
     """Any transition of the table; `from_state` equals `to_state` for progress."""
 

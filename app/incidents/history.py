@@ -1,7 +1,7 @@
 """Appending to the history: the only way an entry comes to be."""
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import SimpleNamespace
 from uuid import UUID
@@ -10,8 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.caller import Caller
 from app.core.db import Json
+from app.core.resources import KEYS
 from app.incidents.chain import GENESIS, SALT_BYTES, entry_hash, texts_digest
 from app.incidents.models import HistoryEntry, Incident
+from app.incidents.secrecy import own_keys, sealed_words
 
 SYSTEM_NAME = "系统"
 
@@ -40,6 +42,10 @@ def first_entry(incident_id: UUID, entry: Entry, at: datetime) -> Json:
 
 def append(session: AsyncSession, incident: Incident, entry: Entry, at: datetime) -> HistoryEntry:
     """The next entry of a locked incident; moves its head."""
+    own = own_keys(session.info[KEYS], incident) if incident.own_key else None
+    entry = replace(
+        entry, reason=sealed_words(own, entry.reason), text=sealed_words(own, entry.text)
+    )
     columns = _linked(incident.id, incident.history_seq + 1, incident.history_head, entry, at)
     row = HistoryEntry(**columns)
     incident.history_seq = row.seq

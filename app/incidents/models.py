@@ -82,6 +82,8 @@ class Incident(Model):
     """The greatest instant at which a clock of it was started: none starts before it."""
     wakes_at: Mapped[datetime | None]
     """When it moves by itself unless somebody moves it before. None: it waits for people."""
+    own_key: Mapped[str | None]
+    """Of a sealed matter, itself sealed: text, outcome, place and history are under it."""
 
     __table_args__ = (
         Index("ix_incidents_received", "received_at", "id"),
@@ -92,6 +94,8 @@ class Incident(Model):
         Index("ix_incidents_owner", "owner_unit_id", "state", "received_at", "id"),
         Index("ix_incidents_merged_into", "merged_into", postgresql_where=_MERGED),
         Index("ix_incidents_wakes_at", "wakes_at", postgresql_where=_WAKING),
+        # similar matters: a root's last days, the box cut out inside the index
+        Index("ix_incidents_near", "root", "received_at", "lat", "lon"),
     )
 
 
@@ -223,6 +227,7 @@ class IncidentMedia(Model):
     __table_args__ = (
         UniqueConstraint("media_id"),
         Index("ix_incident_media_awaited", "attachment_id", postgresql_where="state <> 'stored'"),
+        Index("ix_incident_media_sha256", "sha256", postgresql_where=sql("sha256 IS NOT NULL")),
     )
 
 

@@ -31,7 +31,13 @@ def narrowed(
         (wanted.supervision, lambda: _current_step(Step.supervision == wanted.supervision)),
         (wanted.since, lambda: Incident.received_at >= wanted.since),
         (wanted.until, lambda: Incident.received_at < wanted.until),
-        (wanted.q, lambda: Incident.text.contains(wanted.q, autoescape=True)),
+        # what is sealed is not searched: its text is no text
+        (
+            wanted.q,
+            lambda: and_(
+                Incident.sealed.is_(False), Incident.text.contains(wanted.q, autoescape=True)
+            ),
+        ),
         (wanted.near, lambda: _near(wanted)),
     )
     return [clause() for is_set, clause in possible if is_set]

@@ -2,6 +2,7 @@
 
 from app.core.crypto import Keys
 from app.core.db import Json
+from app.incidents.opening_schemas import ClearPerson
 from app.incidents.schemas import MaskedPerson, NewParty, NewRaiser
 
 _PURPOSE = "party"
@@ -35,6 +36,16 @@ def masked(stored: Json) -> MaskedPerson:
         name=stored["masked_name"],
         phone=stored["masked_phone"],
         informed_at=stored.get("informed_at"),
+    )
+
+
+def clear(keys: Keys, stored: Json) -> ClearPerson:
+    """For who has said why. Raises SealBroken."""
+    phone = stored["phone"]
+    return ClearPerson(
+        role=stored.get("role"),
+        name=keys.unseal(_PURPOSE, stored["name"]),
+        phone=keys.unseal(_PURPOSE, phone) if phone else None,
     )
 
 

@@ -7,12 +7,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db import one_of
 from app.core.events import Recorded, record
+from app.core.jobs import defer
 from app.core.relay import Tick
+from app.core.sealed_store import is_sealed
 from app.incidents.events import AttachmentLost, AttachmentStored, IncidentReported
 from app.incidents.models import Incident, IncidentMedia
 from app.media import derivatives
 from app.media.events import FileDamaged
 from app.media.models import MediaFile
+from app.media.moving import SEAL
 
 
 async def look_into_files(
@@ -20,15 +23,22 @@ async def look_into_files(
     events: Sequence[Recorded[IncidentReported | AttachmentStored]],
     tick: Tick,
 ) -> None:
-    """Have the files that came with a report, or after it, looked into; each once."""
+    """Have the files that came with a report, or after it, looked into; each once.
+
+    Of a sealed matter only once their bytes are encrypted.
+    """
     ids = {event.event.incident_id for event in events}
-    files = await session.scalars(
-        select(MediaFile.id)
+    files = await session.execute(
+        select(MediaFile.id, MediaFile.object_key, Incident.sealed)
         .join(IncidentMedia, IncidentMedia.media_id == MediaFile.id)
+        .join(Incident, Incident.id == IncidentMedia.incident_id)
         .where(one_of(IncidentMedia.incident_id, ids), MediaFile.state == "stored")
         .order_by(MediaFile.id)
     )
-    await derivatives.queue(session, files.all(), tick.now)
+    rows = files.all()
+    open_ = [row.id for row in rows if row.sealed and not is_sealed(row.object_key)]
+    await defer(session, SEAL, open_)
+    await derivatives.queue(session, [row.id for row in rows if row.id not in open_], tick.now)
 
 
 async def ask_for_file_again(

@@ -34,6 +34,9 @@ class Manifest(Protocol):
     @property
     def files(self) -> Sequence[ManifestFile]: ...
 
+    @property
+    def sealed(self) -> bool: ...
+
 
 ManifestT = TypeVar("ManifestT", bound=Manifest)
 
@@ -96,12 +99,12 @@ class Receiving:
         prepared = await read_meta(meta.encode())
         listed = {file.id: file for file in prepared.files}
         async for part in incoming:
-            await self._take(part, listed)
+            await self._take(part, listed, sealed=prepared.sealed)
         if self._differing:
             raise AttachmentsDiffer(attachments=[str(id_) for id_ in self._differing])
         return prepared
 
-    async def _take(self, part: Part, listed: dict[UUID, ManifestFile]) -> None:
+    async def _take(self, part: Part, listed: dict[UUID, ManifestFile], *, sealed: bool) -> None:
         file = listed.get(_uuid(part.name))
         if file is None:
             raise AttachmentNotListed(attachment=part.name)
@@ -109,7 +112,8 @@ class Receiving:
             raise AttachmentRepeated(attachment=part.name)
         self._seen.add(file.id)
         try:
-            stored = await store(self._resources, part, Expected(file.kind, file.size, file.sha256))
+            expected = Expected(file.kind, file.size, file.sha256, sealed)
+            stored = await store(self._resources, part, expected)
         except FileDiffers:
             self._differing.append(file.id)
         except StoreUnavailable:

@@ -5,7 +5,6 @@ that receipt. Three inserts by ORM were measured at a tenth of the bare transact
 keeps more than half.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,10 +19,19 @@ from app.core.crypto import Keys
 from app.core.db import Json
 from app.core.resources import Resources
 from app.incidents.events import IncidentReported
+from app.incidents.fingerprints import fingerprint
 from app.incidents.history import Entry, first_entry
 from app.incidents.placing import Placed
 from app.incidents.privacy import sealed_party, sealed_raiser
-from app.incidents.schemas import ManifestFile, NewIncident, NewSupplement
+from app.incidents.schemas import ManifestFile, NewIncident
+from app.incidents.secrecy import (
+    Opened,
+    Secret,
+    fresh_secret,
+    kept_columns,
+    kept_fingerprint,
+    sealed_words,
+)
 from app.incidents.status import Action, Happening, State
 from app.incidents.windows import RATING_WINDOW
 from app.media.filenames import cleaned
@@ -109,18 +117,6 @@ class Report:
         return fingerprint(self.new)
 
 
-def fingerprint(new: NewIncident | NewSupplement) -> bytes:
-    """SHA-256 of the content as the client tells it (I4).
-
-    Key order, file names, the order of the files, boundaries and headers don't matter, and neither
-    does whether a file's bytes came along: what the manifest gives no digest for is compared with
-    the stored bytes (`completing.contradicted`).
-    """
-    content = new.model_dump(mode="json", exclude={"attachments": {"__all__": {"name"}}})
-    content["attachments"].sort(key=_id_of)
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
-
-
 async def report(resources: Resources, caller: Caller, report: Report) -> str | None:
     """Write the report. Returns its number, or None if this id was reported before.
 
@@ -136,14 +132,18 @@ def parameters(caller: Caller, report: Report, *, keys: Keys, zone: ZoneInfo) ->
     """What `INTAKE` is given: texts, and rows as JSON in the shape of their tables."""
     serial_area = report.placed.lineage.township or report.placed.node.code
     day = report.at.astimezone(zone).date()
-    entry = _first_history(caller, report)
+    secret = fresh_secret(keys, report.new.id) if report.sealed else None
+    content = kept_fingerprint(keys, report.fingerprint, sealed=report.sealed)
+    entry = _first_history(caller, report, content, secret)
     return {
         "id": str(report.new.id),
         "serial_area": serial_area,
         "day": day.isoformat(),
         "number_head": f"{serial_area}-{day:%Y%m%d}-",
         "desks": report.placed.desks,
-        "incident": _json(_incident_row(caller, report, keys, entry["hash"])),
+        "incident": _json(
+            _incident_row(caller, report, keys, entry) | _kept(report, content, secret)
+        ),
         "files": _json(_file_rows(caller, report)),
         "links": _json(_link_rows(caller, report)),
         "entry": _json(entry),
@@ -178,10 +178,6 @@ def file_row(file: ManifestFile, received: Received, caller: Caller, at: datetim
     }
 
 
-def _id_of(file: Json) -> str:
-    return str(file["id"])
-
-
 def _hex(raw: bytes) -> str:
     return "\\x" + raw.hex()
 
@@ -190,12 +186,11 @@ def _json(value: object) -> str:
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _incident_row(caller: Caller, report: Report, keys: Keys, head: str) -> Json:
+def _incident_row(caller: Caller, report: Report, keys: Keys, entry: Json) -> Json:
     new, placed, lineage = report.new, report.placed, report.placed.lineage
     finished = new.self_handled
     return {
         "id": new.id,
-        "fingerprint": _hex(report.fingerprint),
         "district_code": lineage.district or placed.node.code,
         "township_code": lineage.township,
         "village_code": lineage.village,
@@ -206,27 +201,22 @@ def _incident_row(caller: Caller, report: Report, keys: Keys, head: str) -> Json
         "root": report.root,
         "urgency": new.urgency,
         "sealed": report.sealed,
-        "text": new.text,
         "source": new.source,
         "state": report.state,
         "revision": 1,
         "history_seq": 1,
-        "history_head": head,
+        "history_head": entry["hash"],
         "reporter_id": report.reporter_id,
         "entered_by": caller.id,
         "terminal_id": caller.terminal_id,
         "received_at": report.at,
         "occurred_at": new.occurred_at,
         "client_offset_s": report.client_offset_s,
-        "lon": placed.lon,
-        "lat": placed.lat,
-        "place": new.place.model_dump(mode="json") if new.place else {},
         "grid_uncertain": placed.uncertain,
         "grid_candidates": list(placed.candidates),
         "raiser": sealed_raiser(keys, new.raiser),
         "parties": [sealed_party(keys, party) for party in new.parties],
         "appointment_at": new.appointment_at,
-        "outcome": finished.outcome if finished else None,
         "completed_by": caller.id if finished else None,
         "self_handled": finished is not None,
         "rework_count": 0,
@@ -234,6 +224,15 @@ def _incident_row(caller: Caller, report: Report, keys: Keys, head: str) -> Json
         "bounce_count": 0,
         "wakes_at": report.at + RATING_WINDOW if finished else None,
     }
+
+
+def _kept(report: Report, content: bytes, secret: Secret | None) -> Json:
+    """The columns of what it says, as they are stored."""
+    new, placed = report.new, report.placed
+    outcome = new.self_handled.outcome if new.self_handled else None
+    place = new.place.model_dump(mode="json") if new.place else {}
+    said = Opened(new.text, outcome, place, placed.lon, placed.lat)
+    return {"fingerprint": _hex(content), **kept_columns(said, secret)}
 
 
 def _link_rows(caller: Caller, report: Report) -> list[Json]:
@@ -268,8 +267,9 @@ def _file_rows(caller: Caller, report: Report) -> list[Json]:
     ]
 
 
-def _first_history(caller: Caller, report: Report) -> Json:
+def _first_history(caller: Caller, report: Report, content: bytes, secret: Secret | None) -> Json:
     finished = report.new.self_handled
+    words = finished.outcome if finished else report.new.text
     entry = first_entry(
         report.new.id,
         Entry(
@@ -277,8 +277,8 @@ def _first_history(caller: Caller, report: Report) -> Json:
             from_state=None,
             to_state=report.state,
             actor=caller,
-            text=finished.outcome if finished else report.new.text,
-            facts={"fingerprint": report.fingerprint.hex()},
+            text=sealed_words(secret.keys, words) if secret else words,
+            facts={"fingerprint": content.hex()},
         ),
         report.at,
     )

@@ -173,9 +173,14 @@ async def put_attachment(
         await _check_same(resources, stream, link.media_id)
         return answer(await _shown(resources, incident_id), replayed=True)
     expected = (
-        Expected(link.kind, link.size, link.sha256.hex() if link.sha256 else None)  # type: ignore[arg-type]  # stored as the Literal it was checked to be
+        Expected(
+            link.kind,  # type: ignore[arg-type]  # stored as the Literal it was checked to be
+            link.size,
+            link.sha256.hex() if link.sha256 else None,
+            place.sealed,
+        )
         if link
-        else Expected()
+        else Expected(sealed=place.sealed)
     )
     try:
         stored = await store(resources, stream, expected)

@@ -258,6 +258,9 @@ class IncidentView(View):
     raiser: MaskedPerson | None
     parties: list[MaskedPerson] = Field(max_length=20)
     appointment_at: datetime | None
+    sealed: bool
+    withheld: bool
+    """What it says is not shown: `POST …/openings` with a reason."""
 
 
 class HistoryActor(View):

@@ -14,6 +14,7 @@ from app.incidents.preparing import Prepared
 from app.incidents.receiving import Receiving
 from app.incidents.reporting import Report, report
 from app.incidents.schemas import AttachmentReceipt, IncidentReceipt, ManifestFile
+from app.incidents.secrecy import kept_fingerprint
 from app.incidents.views import receipt
 
 
@@ -74,7 +75,10 @@ async def _replay(
     try:
         async with resources.sessions.begin() as session:
             incident = await completing.locked(session, again.new.id)
-            await _check_same(session, incident, caller, again)
+            content = kept_fingerprint(
+                resources.keys, again.fingerprint, sealed=incident.own_key is not None
+            )
+            await _check_same(session, incident, caller, again, content)
             files = receiving.received
             used = await completing.take_places(session, caller, incident, files, again.at)
             shown = await receipt(session, incident)
@@ -89,12 +93,12 @@ async def _replay(
 
 
 async def _check_same(
-    session: AsyncSession, incident: Incident, caller: Caller, again: Report
+    session: AsyncSession, incident: Incident, caller: Caller, again: Report, content: bytes
 ) -> None:
     """Raises IdempotencyKeyReused, which tells somebody else nothing of who has this id."""
     if caller.id not in (incident.reporter_id, incident.entered_by):
         raise errors.IdempotencyKeyReused
-    same = incident.fingerprint == again.fingerprint
+    same = incident.fingerprint == content
     if not same or await completing.contradicted(session, incident.id, again.received):
         raise errors.IdempotencyKeyReused(revision=incident.revision)
 

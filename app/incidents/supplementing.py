@@ -1,6 +1,7 @@
 """Supplementing: more words and more files of somebody involved, once per client-made id."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -10,26 +11,44 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.caller import Caller
 from app.core.events import record
-from app.core.resources import Resources
+from app.core.resources import KEYS, Resources
 from app.incidents import completing, errors
 from app.incidents.events import IncidentCommented
+from app.incidents.fingerprints import fingerprint
 from app.incidents.history import Entry, append
 from app.incidents.models import Incident, IncidentMedia, Supplement
 from app.incidents.queries import visible_incident
 from app.incidents.receiving import Receiving
-from app.incidents.reporting import Received, fingerprint, name_of
-from app.incidents.schemas import NewSupplement
+from app.incidents.reporting import Received, name_of
+from app.incidents.schemas import ManifestFile, NewSupplement
+from app.incidents.secrecy import kept_fingerprint
 from app.incidents.settling import Settled, with_uploads
 from app.incidents.status import Happening
 from app.incidents.views import receipt
 
 
-async def check_may_supplement(session: AsyncSession, caller: Caller, incident_id: UUID) -> None:
-    """Before the body. Raises IncidentNotFound, ActionForbidden, ActionNotAllowed."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A supplement before its files are taken in."""
+
+    new: NewSupplement
+    sealed: bool
+
+    @property
+    def files(self) -> list[ManifestFile]:
+        return self.new.files
+
+
+async def check_may_supplement(session: AsyncSession, caller: Caller, incident_id: UUID) -> bool:
+    """Before the body; whether the matter is sealed.
+
+    Raises IncidentNotFound, ActionForbidden, ActionNotAllowed.
+    """
     incident = await visible_incident(session, caller, incident_id)
     if incident is None:
         raise errors.IncidentNotFound
     await completing.check_may_add(session, caller, incident)
+    return incident.sealed
 
 
 async def supplement(
@@ -74,7 +93,9 @@ async def _claim(
     at: datetime,
 ) -> bool:
     """True for the first with this id, False for its repeat. Raises IdempotencyKeyReused."""
-    content = fingerprint(new)
+    content = kept_fingerprint(
+        session.info[KEYS], fingerprint(new), sealed=incident.own_key is not None
+    )
     claimed = await session.scalar(
         insert_once(Supplement)
         .values(

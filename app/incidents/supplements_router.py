@@ -24,7 +24,7 @@ from app.incidents import errors
 from app.incidents.dependencies import answer, parsed
 from app.incidents.receiving import Receiving
 from app.incidents.schemas import IncidentReceipt, NewSupplement
-from app.incidents.supplementing import check_may_supplement, supplement
+from app.incidents.supplementing import Prepared, check_may_supplement, supplement
 from app.media.bodies import digested
 from app.media.errors import BODY_REFUSALS
 
@@ -89,13 +89,13 @@ async def supplement_incident(
     Files may come in the same multipart body or later, as with a report.
     """
     async with resources.sessions.read() as session:
-        await check_may_supplement(session, caller, incident_id)
+        sealed = await check_may_supplement(session, caller, incident_id)
 
-    async def read_meta(raw: bytes) -> NewSupplement:
-        return parsed(NewSupplement, raw)
+    async def read_meta(raw: bytes) -> Prepared:
+        return Prepared(parsed(NewSupplement, raw), sealed)
 
     receiving = Receiving(resources)
     stream = digested(request.stream(), request.headers.get("content-digest"))
-    new = await receiving.read(request.headers, stream, read_meta)
-    settled = await supplement(resources, caller, incident_id, new, receiving)
+    prepared = await receiving.read(request.headers, stream, read_meta)
+    settled = await supplement(resources, caller, incident_id, prepared.new, receiving)
     return answer(settled.receipt, replayed=settled.replayed)

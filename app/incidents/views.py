@@ -12,9 +12,10 @@ from app.accounts.caller import Caller
 from app.accounts.models import Person, Unit
 from app.areas.datum import Datum, from_wgs84
 from app.deadlines.limits import light
-from app.incidents.attachments import Attachment, Looking, gathered, shown
-from app.incidents.bonds import outcomes_of_masters
+from app.incidents.attachments import Attachment, Looking, Sight, gathered, mark_of, shown
+from app.incidents.bonds import masters_of
 from app.incidents.models import HistoryEntry, Incident, IncidentMedia, Step
+from app.incidents.openings import readable
 from app.incidents.privacy import masked
 from app.incidents.queries import Listed, attachments_of, current_steps, visible_among
 from app.incidents.rights import Surroundings, allowed_actions, look_around, standing
@@ -30,6 +31,7 @@ from app.incidents.schemas import (
     ReporterView,
     StepView,
 )
+from app.incidents.secrecy import WITHHELD, Opened, opened, opened_words
 from app.incidents.status import OPEN, Action, State
 from app.incidents.visibility import knows_reporter, reads_notes
 
@@ -42,9 +44,19 @@ async def show(
     around = await look_around(session, incidents, list(steps.values()))
     told = await _told(session, incidents, looking.caller, around)
     names = await _names(session, {incident.reporter_id for incident in incidents})
+    open_to = await readable(session, looking.caller, incidents, looking.now)
     files = await gathered(session, [incident.id for incident in incidents])
     return [
-        _view(incident, steps.get(incident.id), files[incident.id], around, names, told, looking)
+        _view(
+            incident,
+            opened(looking.keys, incident) if incident.id in open_to else WITHHELD,
+            steps.get(incident.id),
+            files[incident.id],
+            around,
+            names,
+            told,
+            looking,
+        )
         for incident in incidents
     ]
 
@@ -53,7 +65,7 @@ async def show(
 class Told:
     """Of other matters what may be told here: masters' outcomes, relations that are visible."""
 
-    outcomes: Mapping[UUID, str | None]
+    masters: Mapping[UUID, Incident]
     visible: frozenset[UUID]
 
 
@@ -63,7 +75,7 @@ async def _told(
     merged = [incident.id for incident in incidents if incident.merged_into]
     related = {other for others in around.related.values() for other in others}
     visible = await visible_among(session, caller, related) if related else frozenset()
-    return Told(await outcomes_of_masters(session, merged), visible)
+    return Told(await masters_of(session, merged), visible)
 
 
 async def receipt(session: AsyncSession, incident: Incident) -> IncidentReceipt:
@@ -100,11 +112,24 @@ async def show_history(
     units = {unit.id: unit for unit in rows}
     hidden = not knows_reporter(looking.caller, incident)
     notes = reads_notes(looking.caller, incident)
-    return [_entry(entry, units, incident, hidden, notes) for entry in entries]
+    open_to = await readable(session, looking.caller, [incident], looking.now)
+    withheld = incident.id not in open_to
+    return [
+        _entry(
+            entry,
+            units,
+            incident,
+            (None, None) if withheld else opened_words(looking.keys, incident, entry),
+            hidden,
+            notes,
+        )
+        for entry in entries
+    ]
 
 
 def _view(
     incident: Incident,
+    said: Opened,
     step: Step | None,
     files: Sequence[Attachment],
     around: Surroundings,
@@ -114,15 +139,18 @@ def _view(
 ) -> IncidentView:
     places = standing(looking.caller, incident, step, around)
     known = knows_reporter(looking.caller, incident)
+    withheld = said is WITHHELD
+    mark = mark_of(looking) if incident.sealed else ""
+    sight = Sight((said.lon, said.lat), known, withheld, mark)
     return IncidentView(
         id=incident.id,
         number=incident.number,
         state=incident.state,
         category=incident.category,
         urgency=incident.urgency,
-        text=incident.text,
+        text=said.text,
         source=incident.source,
-        place=_place(incident, looking.datum),
+        place=_place(incident, said, looking.datum),
         area_code=incident.area_code,
         grid_code=incident.grid_code,
         owner=IncidentUnit.model_validate(around.units[incident.owner_unit_id]),
@@ -133,25 +161,37 @@ def _view(
         occurred_at=incident.occurred_at,
         revision=incident.revision,
         step=_step(step, around, looking.now) if step else None,
-        outcome=told.outcomes.get(incident.id) or incident.outcome,
+        outcome=_outcome(incident, said, told, looking, withheld=withheld),
         allowed_actions=[
             str(a) for a in allowed_actions(places, incident, step, around, looking.now)
         ],
-        attachments=[shown(each, incident, looking, known=known) for each in files],
+        attachments=[shown(each, looking, sight) for each in files],
         complete=_complete([each.link for each in files]),
         self_handled=incident.self_handled,
         rework_count=incident.rework_count,
         merged_into=incident.merged_into,
         related=sorted(around.related.get(incident.id, frozenset()) & told.visible),
-        assignment=_assignment(incident, looking.now),
+        assignment=_assignment(incident, looking.now, withheld=withheld),
         score=incident.score,
         raiser=masked(incident.raiser) if incident.raiser and known else None,
         parties=[masked(party) for party in incident.parties],
         appointment_at=incident.appointment_at,
+        sealed=incident.sealed,
+        withheld=withheld,
     )
 
 
-def _assignment(incident: Incident, now: datetime) -> AssignmentView | None:
+def _outcome(
+    incident: Incident, said: Opened, told: Told, looking: Looking, *, withheld: bool
+) -> str | None:
+    """Of a matter that was merged: what came of its master. Sealed are both or neither."""
+    master = told.masters.get(incident.id)
+    if master is None or withheld:
+        return said.outcome
+    return opened(looking.keys, master).outcome or said.outcome
+
+
+def _assignment(incident: Incident, now: datetime, *, withheld: bool) -> AssignmentView | None:
     kept = incident.assignment
     if kept is None:
         return None
@@ -161,7 +201,7 @@ def _assignment(incident: Incident, now: datetime) -> AssignmentView | None:
         level=kept["level"],
         document_number=kept["document_number"],
         leading_official=kept["leading_official"],
-        requirement=kept["requirement"],
+        requirement="" if withheld else kept["requirement"],
         due_on=kept["due_on"],
         due_at=due_at,
         light=light(now, yellow_at, due_at) if State(incident.state) in OPEN else None,
@@ -172,16 +212,16 @@ def _complete(links: Sequence[IncidentMedia]) -> bool:
     return all(item.state == "stored" for item in links)
 
 
-def _place(incident: Incident, datum: Datum) -> PlaceView:
-    lon, lat = incident.lon, incident.lat
+def _place(incident: Incident, said: Opened, datum: Datum) -> PlaceView:
+    lon, lat = said.lon, said.lat
     if lon is not None and lat is not None:
         lon, lat = from_wgs84(lon, lat, datum)
     return PlaceView(
         lon=lon,
         lat=lat,
         datum=datum,
-        accuracy_m=incident.place.get("accuracy_m"),
-        address=incident.place.get("address"),
+        accuracy_m=said.place.get("accuracy_m"),
+        address=said.place.get("address"),
         grid_code=incident.grid_code,
         grid_uncertain=incident.grid_uncertain,
     )
@@ -209,6 +249,7 @@ def _entry(
     entry: HistoryEntry,
     units: Mapping[UUID, Unit],
     incident: Incident,
+    words: tuple[str | None, str | None],
     hidden: bool,  # noqa: FBT001 - a fact about the viewer
     notes: bool,  # noqa: FBT001 - another one
 ) -> HistoryView:
@@ -227,8 +268,8 @@ def _entry(
         action=entry.action,
         from_state=entry.from_state,
         to_state=entry.to_state,
-        reason=entry.reason,
-        text=None if silent else entry.text,
+        reason=words[0],
+        text=None if silent else words[1],
         step_id=entry.step_id,
         facts=entry.facts,
         hash=entry.hash.hex(),

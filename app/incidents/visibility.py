@@ -7,10 +7,11 @@ from app.accounts.caller import Caller, Holding
 from app.accounts.models import Person, RoleHolding, Unit
 from app.accounts.permissions import Role
 from app.incidents.models import Incident, InformedUnit, Step
+from app.incidents.opening_models import Clearance
 from app.incidents.status import State
 
-_OVERSEEING = (Role.DISPATCHER, Role.SUPERVISOR, Role.GRID_MANAGER)
 _STEPPING = (Role.DISPATCHER, Role.HANDLER)
+_OVERSEEING = (Role.DISPATCHER, Role.SUPERVISOR, Role.GRID_MANAGER)
 
 _LEVEL_COLUMN: dict[str, InstrumentedAttribute[str] | InstrumentedAttribute[str | None]] = {
     "village": Incident.village_code,
@@ -26,7 +27,9 @@ def visible_to(caller: Caller) -> ColumnElement[bool]:
     return or_(
         own,
         and_(Incident.sealed.is_(False), or_(machine, *_reach(caller))),
-        _has_step(caller, *_STEPPING),
+        _has_step(caller, Role.DISPATCHER),
+        _handles(caller),
+        and_(Incident.sealed, _is_cleared(caller, Clearance.broke_glass.is_(True))),
         _is_asked_to_verify(caller),
         _is_asked_to_act(caller),
         _is_informed(caller),
@@ -37,7 +40,18 @@ def knows_reporter(caller: Caller, incident: Incident) -> bool:
     """Of a sealed matter only the centres above its place know who reported it."""
     if not incident.sealed or caller.id in (incident.reporter_id, incident.entered_by):
         return True
+    return is_responsible(caller, incident)
+
+
+def is_responsible(caller: Caller, incident: Incident) -> bool:
+    """A dispatcher of a centre above its place."""
     return any(covers(held, incident) for held in caller.holds(Role.DISPATCHER))
+
+
+def is_above(caller: Caller, incident: Incident) -> bool:
+    """As `is_responsible`, or one who supervises there."""
+    held = caller.holds(Role.DISPATCHER, Role.SUPERVISOR)
+    return any(covers(each, incident) for each in held)
 
 
 def reads_notes(caller: Caller, incident: Incident) -> bool:
@@ -64,6 +78,19 @@ def _reach(caller: Caller) -> list[ColumnElement[bool]]:
 def _below(held: Holding) -> ColumnElement[bool]:
     column = _LEVEL_COLUMN.get(held.level)
     return false() if column is None else column == held.area_code
+
+
+def _handles(caller: Caller) -> ColumnElement[bool]:
+    """A sealed matter with a list (知悉名单): only the handlers who stand on it."""
+    listed = exists().where(Clearance.incident_id == Incident.id, Clearance.broke_glass.is_(False))
+    on_it = _is_cleared(caller, Clearance.broke_glass.is_(False))
+    return and_(_has_step(caller, Role.HANDLER), or_(Incident.sealed.is_(False), ~listed, on_it))
+
+
+def _is_cleared(caller: Caller, how: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(
+        Clearance.incident_id == Incident.id, Clearance.person_id == caller.id, how
+    )
 
 
 def _has_step(caller: Caller, *roles: Role) -> ColumnElement[bool]:

@@ -1,6 +1,6 @@
 """What a file link leads to: checked, looked up, with the range that was asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from uuid import UUID
 
@@ -23,6 +23,7 @@ _SAFE = {
 
 Expires = Annotated[int, Query(ge=0, le=1 << 40, description="Unix seconds")]
 Signature = Annotated[str, Query(max_length=64)]
+Mark = Annotated[str, Query(max_length=100, description="Drawn over the picture; signed")]
 Range = Annotated[str | None, Header(alias="Range", max_length=200)]
 IfRange = Annotated[str | None, Header(max_length=200)]
 
@@ -36,6 +37,8 @@ class LinkedFile:
     sha256: bytes
     content_type: str
     filename: str
+    mark: str = ""
+    """Who looks and when: drawn over the picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class ShownFile:
     span: Span
     status: int
     headers: dict[str, str]
+    mark: str = ""
 
 
 async def linked_file(
@@ -55,10 +59,11 @@ async def linked_file(
     variant: Variant,
     expires: Expires = 0,
     signature: Signature = "",
+    mark: Mark = "",
 ) -> LinkedFile:
     """Raises FileNotFound, LinkExpired."""
     now = resources.clock.now()
-    verify(resources.keys, file_id, variant, expires, signature, now=now)
+    verify(resources.keys, file_id, variant, expires, signature, now=now, mark=mark)
     found = await (
         _original(session, file_id)
         if variant == "original"
@@ -66,7 +71,7 @@ async def linked_file(
     )
     if found is None:
         raise FileNotFound
-    return found
+    return replace(found, mark=mark)
 
 
 async def _original(session: AsyncSession, file_id: UUID) -> LinkedFile | None:
@@ -92,7 +97,9 @@ async def shown_file(
     wanted: Range = None,
     if_range: IfRange = None,
 ) -> ShownFile:
-    """Raises RangeNotSatisfiable."""
+    """Raises RangeNotSatisfiable. A picture that is drawn over is another every time: no ranges."""
+    if file.mark:
+        return _marked(file)
     etag = f'"{file.sha256.hex()}"'
     # HEAD has no ranges (RFC 9110 §14.2)
     asked = wanted if request.method == "GET" else None
@@ -108,6 +115,16 @@ async def shown_file(
         return ShownFile(file.object_key, Span(0, file.size, file.size), 200, headers)
     headers["Content-Range"] = span.content_range
     return ShownFile(file.object_key, span, 206, headers)
+
+
+def _marked(file: LinkedFile) -> ShownFile:
+    headers = {
+        **_SAFE,
+        "Accept-Ranges": "none",
+        "Content-Disposition": attachment(file.filename),
+        "Content-Type": file.content_type,
+    }
+    return ShownFile(file.object_key, Span(0, file.size, file.size), 200, headers, file.mark)
 
 
 TheFile = Annotated[ShownFile, Depends(shown_file)]

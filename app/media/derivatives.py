@@ -24,6 +24,7 @@ from app.core.db import new_id
 from app.core.jobs import defer
 from app.core.object_store import ObjectMissing
 from app.core.resources import Resources
+from app.core.sealed_store import is_sealed
 from app.media import rereading
 from app.media.children import Answer, look_into
 from app.media.findings import Picture, Refused
@@ -154,7 +155,8 @@ async def _give_up(resources: Resources, subject: Subject, code: str) -> None:
 async def _keep(resources: Resources, subject: Subject, answer: Answer) -> None:
     """Store the pictures, then name them; nothing stays of an attempt that fails."""
     at = resources.clock.now()
-    keys = [f"media/derived/{at:%Y/%m}/{new_id()}" for _ in answer.pictures]
+    below = "media/sealed/derived" if is_sealed(subject.object_key) else "media/derived"
+    keys = [f"{below}/{at:%Y/%m}/{new_id()}" for _ in answer.pictures]
     try:
         for key, picture in zip(keys, answer.pictures, strict=True):
             await resources.store.put(key, picture.body, _PICTURE_TYPE)

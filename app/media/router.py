@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -10,6 +11,7 @@ from app.core.http import RETRY_AFTER_S, TheResources, problems
 from app.core.object_store import ObjectMissing, ObjectStore, StoreUnavailable
 from app.media.dependencies import ShownFile, TheFile
 from app.media.errors import FileNotFound, FileStoreUnavailable, LinkExpired, RangeNotSatisfiable
+from app.media.watermark import watermarked
 
 router = APIRouter(prefix="/files", tags=["files"])
 log = structlog.get_logger()
@@ -49,6 +51,10 @@ async def download_file(resources: TheResources, shown: TheFile) -> Response:
     """The bytes of a file. The signature in the link is the permission; no token is needed."""
     body = _bytes_of(resources.store, shown)
     await anext(body)  # a store that is down is told before the headers are out
+    if shown.mark:
+        whole = b"".join([chunk async for chunk in body])
+        marked = await asyncio.to_thread(watermarked, whole, shown.mark)
+        return Response(marked, shown.status, shown.headers)
     return _FileResponse(shown, body)
 
 

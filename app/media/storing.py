@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -15,6 +16,7 @@ from app.core.db import new_id
 from app.core.disk import Disk
 from app.core.object_store import ObjectMissing, ObjectStore, StoreUnavailable
 from app.core.resources import Resources
+from app.core.sealed_store import sealed_part_bytes
 from app.media.checks import SNIFF_BYTES, Kind, judge, size_limit
 from app.media.errors import FileTooLarge
 from app.media.in_flight import BytesInFlight
@@ -36,6 +38,8 @@ class Expected:
     kind: Kind | None = None
     size: int | None = None
     sha256: str | None = None
+    sealed: bool = False
+    """Its bytes are to be encrypted at rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ async def store(
     expected = expected or Expected()
     first, rest = await _begin(incoming)
     content_type, kind = judge(first, expected.kind)
-    writing = _Writing(resources, content_type)
+    writing = _Writing(resources, content_type, sealed=expected.sealed)
     try:
         limit = size_limit(kind, resources.settings.intake)
         async for chunk in _within(rest, limit, expected.size):
@@ -73,6 +77,11 @@ async def store(
         raise
     writing.release()
     return StoredFile(writing.key, size, sha256, content_type, kind)
+
+
+def object_key(at: datetime, *, sealed: bool) -> str:
+    """A fresh one."""
+    return f"media/{'sealed/' if sealed else ''}{at:%Y/%m}/{new_id()}"
 
 
 async def remove(resources: Resources, keys: Iterable[str]) -> None:
@@ -137,12 +146,13 @@ async def _within(
 class _Writing:
     """One object being written: a single put, or parts that go out while the next one comes in."""
 
-    def __init__(self, resources: Resources, content_type: str) -> None:
-        self.key = f"media/{resources.clock.now():%Y/%m}/{new_id()}"
+    def __init__(self, resources: Resources, content_type: str, *, sealed: bool) -> None:
+        self.key = object_key(resources.clock.now(), sealed=sealed)
         self._store = resources.store
         self._in_flight = resources.the(BytesInFlight)
         self._content_type = content_type
-        self._part_bytes = resources.settings.intake.part_bytes
+        part_bytes = resources.settings.intake.part_bytes
+        self._part_bytes = sealed_part_bytes(part_bytes) if sealed else part_bytes
         self._gathered: list[bytes] = []
         self._size = 0
         """Bytes gathered for the part that is not sent yet."""

@@ -5,6 +5,7 @@ Who may see a file is decided by who asks for the link; the link itself is the p
 
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
+from urllib.parse import quote
 from uuid import UUID
 
 from app.core.crypto import Keys
@@ -20,26 +21,40 @@ class FileLink(NamedTuple):
     expires_at: datetime
 
 
-def link(keys: Keys, file_id: UUID, variant: Variant, now: datetime, seconds: int) -> FileLink:
-    """A link good for `seconds` from `now` (`settings.intake.link_s`)."""
+def link(
+    keys: Keys, file_id: UUID, variant: Variant, now: datetime, seconds: int, mark: str = ""
+) -> FileLink:
+    """A link good for `seconds` from `now` (`settings.intake.link_s`).
+
+    `mark`: ASCII that is drawn over the picture it leads to; an original is never drawn over.
+    """
     expires = int(now.timestamp()) + seconds
-    signature = keys.sign(_PURPOSE, _message(file_id, variant, expires))
+    told = "" if variant == "original" else mark
+    signature = keys.sign(_PURPOSE, _message(file_id, variant, expires, told))
     url = f"/v1/files/{file_id}/{variant}?expires={expires}&signature={signature}"
-    return FileLink(url, datetime.fromtimestamp(expires, UTC))
+    more = f"&mark={quote(told)}" if told else ""
+    return FileLink(url + more, datetime.fromtimestamp(expires, UTC))
 
 
 def verify(
-    keys: Keys, file_id: UUID, variant: Variant, expires: int, signature: str, *, now: datetime
+    keys: Keys,
+    file_id: UUID,
+    variant: Variant,
+    expires: int,
+    signature: str,
+    *,
+    now: datetime,
+    mark: str = "",
 ) -> None:
     """Raises FileNotFound for a link that was never given out so, LinkExpired for an old one.
 
     An altered link learns nothing, not even whether the file exists.
     """
-    if not keys.verify(_PURPOSE, _message(file_id, variant, expires), signature):
+    if not keys.verify(_PURPOSE, _message(file_id, variant, expires, mark), signature):
         raise FileNotFound
     if now.timestamp() >= expires:
         raise LinkExpired
 
 
-def _message(file_id: UUID, variant: Variant, expires: int) -> bytes:
-    return f"{file_id}/{variant}/{expires}".encode()
+def _message(file_id: UUID, variant: Variant, expires: int, mark: str) -> bytes:
+    return f"{file_id}/{variant}/{expires}{mark and '/'}{mark}".encode()

@@ -37,8 +37,9 @@ class Background:
         return Told(
             event.number,
             self.units.get(unit_id, "") if unit_id else "",
-            reason,
-            words,
+            # what a sealed matter says stays in the matter
+            *((None, None) if event.sealed else (reason, words)),
+            sealed=event.sealed,
         )
 
 

@@ -103,6 +103,8 @@ class Told:
     unit: str
     reason: str | None = None
     text: str | None = None
+    sealed: bool = False
+    """Its words are read in the matter and nowhere else."""
 
 
 def received(told: Told) -> Message:
@@ -173,6 +175,12 @@ def rated(told: Told, score: int) -> Message:
     return Message("上报人已评价", f"事件 {told.number} 评分 {score} 分。")
 
 
+def glass_broken(told: Told) -> Message:
+    return Message(
+        "密件被应急查阅", f"密件 {told.number} 被名单以外的上级人员查阅，理由见查阅记录。"
+    )
+
+
 def files_complete(told: Told) -> Message:
     return Message("附件已收齐", f"事件 {told.number} 的附件已全部收到。")
 
@@ -198,5 +206,7 @@ def clipped(words: str) -> str:
 
 def _with_words(title: str, told: Told) -> Message:
     """The outcome, reason or remark stands in the body: no matter ends without words."""
+    if told.sealed:
+        return Message(title, f"事件 {told.number}，内容请打开事件查看。")
     words = clipped(told.text or told.reason or "")
     return Message(title, f"事件 {told.number}：{words}" if words else f"事件 {told.number}。")

@@ -1,6 +1,7 @@
 """Who hears of which event: the reporter of everything, staff of what waits for them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -15,9 +16,11 @@ from app.accounts.queries import centre_of_area, staff_of
 from app.core.db import one_of
 from app.core.events import Recorded
 from app.core.relay import Tick
+from app.incidents.clearances import unlisted_handlers
 from app.incidents.events import (
     AttachmentLost,
     AttachmentStored,
+    GlassBroken,
     IncidentCommented,
     IncidentEvent,
     IncidentMerged,
@@ -68,10 +71,11 @@ async def tell_unit(
     background = await background_of(session, events)
     units = {unit for e in events for unit in _concerned(e.event)}
     staff, leaders = await _staff(session, units), await _leaders(session, units)
+    unaware = await _unaware(session, events)
     drafts = []
     for recorded in events:
         event = recorded.event
-        told = _discreet(background.told(event), event)
+        told = background.told(event)
         actor = getattr(event, "actor_id", None)
         for unit_id in _concerned(event):
             message = _for_unit(event, unit_id, told)
@@ -80,7 +84,7 @@ async def tell_unit(
             drafts += [
                 _draft(recorded, person, message)
                 for person in people
-                if message and person != actor
+                if message and person != actor and person not in unaware[event.incident_id]
             ]
     tick.subjects |= await write(session, drafts)
 
@@ -118,7 +122,7 @@ def _for_reporter(event: IncidentEvent, told: Told) -> Message | None:  # noqa: 
             return None
 
 
-def _for_unit(event: IncidentEvent, unit_id: UUID, told: Told) -> Message | None:
+def _for_unit(event: IncidentEvent, unit_id: UUID, told: Told) -> Message | None:  # noqa: PLR0911 - one line an event
     match event:
         case StepOpened() if event.unit_id == unit_id:
             return messages.step_to_unit(event.action, told)
@@ -130,6 +134,8 @@ def _for_unit(event: IncidentEvent, unit_id: UUID, told: Told) -> Message | None
             return messages.commented(told)
         case IncidentRated():
             return messages.rated(told, event.score)
+        case GlassBroken():
+            return messages.glass_broken(told)
         case _:
             return _of_others(event, told)
 
@@ -153,11 +159,6 @@ def _concerned(event: IncidentEvent) -> Iterable[UUID]:
     if isinstance(event, StateChanged):
         units.append(event.verifying_unit_id)
     return dict.fromkeys(unit for unit in units if unit)
-
-
-def _discreet(told: Told, event: IncidentEvent) -> Told:
-    """Words of a sealed matter stay in the matter."""
-    return replace(told, reason=None, text=None) if event.sealed else told
 
 
 def _draft(recorded: Recorded[Any], person_id: UUID, message: Message) -> Draft:
@@ -243,6 +244,14 @@ async def _leaders(session: AsyncSession, unit_ids: set[UUID]) -> dict[UUID, lis
         select(Unit.id).where(one_of(Unit.id, unit_ids), Unit.kind == "centre")
     )
     return await staff_of(session, centres.all(), [Role.SUPERVISOR])
+
+
+async def _unaware(
+    session: AsyncSession, events: Sequence[Recorded[IncidentEvent]]
+) -> Mapping[UUID, frozenset[UUID]]:
+    """By sealed matter with a list: the handlers who are not on it. They never hear of it."""
+    sealed = {recorded.event.incident_id for recorded in events if recorded.event.sealed}
+    return defaultdict(frozenset, await unlisted_handlers(session, sealed) if sealed else {})
 
 
 async def _staff(session: AsyncSession, unit_ids: set[UUID]) -> dict[UUID, list[UUID]]:

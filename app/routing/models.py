@@ -2,11 +2,29 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Json, Model, new_id
+
+
+class RuleSet(Model):
+    """One version of the rules: written once, never changed, kept for the decisions that name it.
+
+    In force is the set whose `valid_from` passed last; without one it is a draft.
+    """
+
+    __tablename__ = "routing_rule_sets"
+
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    valid_from: Mapped[datetime | None]
+    note: Mapped[str | None]
+    created_by: Mapped[UUID | None]
+    """None: the seed."""
+    created_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_routing_rule_sets_valid_from", "valid_from"),)
 
 
 class RoutingRule(Model):
@@ -15,7 +33,7 @@ class RoutingRule(Model):
     __tablename__ = "routing_rules"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    version: Mapped[int]
+    version: Mapped[int] = mapped_column(ForeignKey("routing_rule_sets.version"))
     position: Mapped[int]
     name: Mapped[str]
     category: Mapped[str | None]
@@ -47,3 +65,21 @@ class Decision(Model):
     rule_version: Mapped[int | None]
     trace: Mapped[Json] = mapped_column(JSONB)
     decided_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_routing_decisions_decided_at", "decided_at"),)
+
+
+class DryRun(Model):
+    """A changed rule set tried out on past matters, and how far that is."""
+
+    __tablename__ = "routing_dry_runs"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    state: Mapped[str]
+    examined: Mapped[int]
+    report: Mapped[Json | None] = mapped_column(JSONB)
+    created_by: Mapped[UUID]
+    created_at: Mapped[datetime]
+    beat_at: Mapped[datetime]
+    """When its process was last heard of."""
+    finished_at: Mapped[datetime | None]

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.routing.models import RoutingRule
+from app.routing.models import RoutingRule, RuleSet
 
 _SEED: tuple[tuple[str, str, str, list[str]], ...] = (
     ("特急：镇街中心办理，村和区同时知会", "critical", "township", ["village", "district"]),
@@ -17,8 +17,10 @@ _SEED: tuple[tuple[str, str, str, list[str]], ...] = (
 
 async def seed(session: AsyncSession, at: datetime) -> None:
     """Version 1 of the rules, unless there are rules already."""
-    if await session.scalar(select(func.count()).select_from(RoutingRule)):
+    if await session.scalar(select(func.count()).select_from(RuleSet)):
         return
+    session.add(RuleSet(version=1, valid_from=at, created_at=at))
+    await session.flush()
     session.add_all(
         RoutingRule(
             version=1,

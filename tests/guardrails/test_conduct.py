@@ -66,6 +66,7 @@ CATALOGUES = {
     "get_area": "the map is the same for everybody",
     "list_categories": "one catalogue for the whole server",
     "list_limits": "limits are the same for everybody",
+    "list_routing_rules": "rules are one set for the whole server",
     "read_calendar": "holidays are the same for everybody",
     "read_category": "one catalogue for the whole server",
     "read_client_config": "the same for every client of this version",
@@ -73,6 +74,7 @@ CATALOGUES = {
 }
 CHANGING = {
     "get_area_import": "a job's progress: another one every second",
+    "read_routing_dry_run": "as get_area_import",
     "read_callback": "what becomes of it, until it is settled; nobody changes it",
 }
 """Single resources without a tag."""
@@ -153,6 +155,8 @@ async def test_h6_whatever_stands_is_changed_by_who_has_seen_it(
 def _body(api: Api, operation: Operation) -> Json:
     if operation.name == "change_office_hours":
         return {"sessions": [["09:00", "12:00"]]}
+    if operation.name == "replace_routing_rules":
+        return {"rules": [{"name": "全部", "level": "village"}]}
     smallest: Json = api.smallest(api.bodies(operation)["application/json"])
     return smallest
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from app.accounts.permissions import ROLE_PERMISSIONS, Permission, Role
+from app.notifications.delivered import Delivered
 from tests.district import DatabaseServer
 from tests.guardrails.api import SAMPLES, Api, Operation
 from tests.guardrails.tables import fingerprints
@@ -22,8 +23,10 @@ KINDS = {
     "endpoint_id": "endpoint",
     "attachment_id": "incident",
     "file_id": "file",
+    "dry_run_id": "dry run",
     "import_id": "import",
     "incident_id": "incident",
+    "link_id": "link",
     "person_id": "person",
     "platform": "platform",
     "platform_id": "platform",
@@ -44,6 +47,11 @@ ONE_FOR_ALL = {
     "list_categories": "one catalogue for the whole server",
     "list_limits": "limits are the same for everybody",
     "list_routing_rules": "rules name levels and centres, nothing of a matter",
+    "activate_routing_rules": "rules are one set for the whole server",
+    "list_routing_rule_versions": "rules are one set for the whole server",
+    "preview_routing": "shows what the rules say of a place; nothing of a matter",
+    "replace_routing_rules": "rules are one set for the whole server",
+    "start_routing_dry_run": "looks at matters of the own subtree only; tests/routing",
     "locate_point": "the map is the same for everybody",
     "read_calendar": "holidays are the same for everybody",
     "read_category": "one catalogue for the whole server",
@@ -56,6 +64,8 @@ OWN = {
     "withdraw_upload": "whose address is random, and the creator's alone (U20)",
     "ack_inbox": "the own inbox only, nothing else can be named",
     "stream_inbox": "the own inbox only, nothing else can be named",
+    "break_glass_of_sealed_incident": "below the own centre only; tests/incidents",
+    "find_similar_incidents": "finds visible matters only, names none; tests/incidents",
 }
 TOLD_PER_ROW = {"import_people_list": "answers 200 and refuses each row"}
 ACCEPTED_ELSEWHERE = {
@@ -278,6 +288,8 @@ async def test_a_file_without_its_signature_does_not_exist(world: World, api: Ap
 
 
 async def _stored(world: World) -> dict[str, tuple[int, str]]:
+    # what was read of inboxes is noted a little later
+    await world.district.resources.the(Delivered).write()
     async with world.district.resources.sessions.read() as session:
         return await fingerprints(session, leaving_out=KEPT)
 

@@ -27,7 +27,7 @@ ANYBODY_SIGNED_IN = {
     "read_client_config": "what every client must know; holds nothing of anybody",
     "show_health": "numbers about the process; holds nothing of anybody",
 }
-NOT_ASKED = {"manage_routing": "rules are seeded, no route changes them"}
+NOT_ASKED: dict[str, str] = {}
 OUTSIDE_THE_DESCRIPTION = {
     "show_metrics": "numbers; the proxy keeps it from the outside",
     "show_landing": "where things are",

@@ -16,6 +16,8 @@ OPEN = {
     "AreaDetail.geometry": "GeoJSON",
     "AuditView.facts": "differs by action; written by the server only",
     "DecisionView.trace": "differs by rule; written by the server only",
+    "Preview.trace": "differs by rule; written by the server only",
+    "PreviewView.trace": "differs by rule; written by the server only",
     "HistoryView.facts": "differs by action; written by the server only",
     "import_areas application/json.geometries[]": "GeoJSON; the body is limited to 16 MiB",
 }

@@ -62,6 +62,8 @@ class Visitors:
         hours = {"sessions": [["08:30", "18:00"]]}
         (await admin.put(f"/v1/office-hours/{unit}", json=hours)).raise_for_status()
         begun = (await admin.post("/v1/areas/import", json={"csv": "code,name\n"})).json()
+        rules = {"rules": [{"name": "全部", "level": "village"}]}
+        tried = (await admin.post("/v1/routing/dry-run", json=rules)).json()
         people = (await self.clients["security"].get("/v1/people?q=police")).json()["items"]
         (shown, *_) = (await worker.get(f"/v1/incidents/{FIRST}")).json()["attachments"]
         calling = await Calling.of(self.district)
@@ -74,6 +76,7 @@ class Visitors:
             "unit": unit,
             "unit_id": unit,
             "import_id": begun["id"],
+            "dry_run_id": tried["id"],
             "person_id": people[0]["id"],
             "file_id": file_id,
             "attachment_id": shown["id"],

@@ -16,6 +16,7 @@ from app.accounts.permissions import Role
 from app.areas.models import Area
 from app.core.db import new_id
 from app.incidents.models import IncidentMedia
+from app.incidents.relations import IncidentLink
 from app.webhooks.models import Endpoint
 from tests.conftest import NOON
 from tests.district import LIUHU, PASSWORD, YONGHONG, YONGHONG_GRID, District
@@ -95,6 +96,7 @@ class World:
             self.clients[username] = await self._client(username)
         await self._bind_terminals()
         await self._report()
+        await self._link()
         await self._note_sessions()
 
     async def _found_outside(self) -> None:
@@ -223,6 +225,22 @@ class World:
             self._add(kept, "incident", label, values, marks)
         await self.district.drain()
 
+    async def _link(self) -> None:
+        """A link to a matter outside is foreign, although the other end is the own one."""
+        own = await self.district.report("worker-yonghong")
+        outside, *_ = self.everywhere["incident"]
+        link = IncidentLink(
+            id=new_id(),
+            earlier_id=UUID(outside.values["incident_id"]),
+            later_id=UUID(own["id"]),
+            score=0.9,
+            reasons=[{"kind": "method_words", "value": None, "words": [MARK]}],
+            found_at=NOON,
+        )
+        async with self.district.resources.sessions.begin() as session:
+            session.add(link)
+        self._add(self.everywhere, "link", "to outside", {"link_id": str(link.id)}, (str(link.id),))
+
     async def _note_sessions(self) -> None:
         async with self.district.resources.sessions.read() as session:
             person = await _person(session, "worker-outside")
@@ -235,6 +253,8 @@ class World:
         self._add(self.everywhere, "session", "of somebody else", ids, (str(login.id),))
         ids = {"file_id": str(media), "variant": "original"}
         self._add(self.everywhere, "file", "of a matter", ids, ())
+        ids = {"dry_run_id": str(new_id())}
+        self._add(self.everywhere, "dry run", "that never was", ids, ())
         ids = {"import_id": str(new_id())}
         self._add(self.everywhere, "import", "that never was", ids, ())
 

@@ -139,6 +139,14 @@ async def look(district: District, who: str, incident_id: str) -> dict[str, Any]
     return shown
 
 
+async def say_why(district: District, who: str, incident_id: str) -> None:
+    """Open what a sealed matter says, for this person and a while."""
+    client = await signed_in(district, who)
+    body = {"reason": "核对车牌号码"}
+    answer = await client.post(f"/v1/incidents/{incident_id}/openings", json=body)
+    assert answer.status_code == 201, answer.text
+
+
 async def hire(
     district: District,
     username: str,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.db import new_id
-from app.incidents.reporting import fingerprint
+from app.incidents.fingerprints import fingerprint
 from app.incidents.schemas import NewIncident
 from tests.district import YONGHONG_GRID, new_incident
 

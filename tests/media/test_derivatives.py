@@ -21,7 +21,18 @@ from app.media.models import Derivative, Examination, MediaFile
 from app.media.sweeping import Swept, sweep
 from tests.conftest import NOON
 from tests.district import YONGHONG_GRID, District, new_incident
-from tests.incidents.paths import DESK, POLICE, SEALED, TOWNSHIP, WORKER, form, listed, look, walk
+from tests.incidents.paths import (
+    DESK,
+    POLICE,
+    SEALED,
+    TOWNSHIP,
+    WORKER,
+    form,
+    listed,
+    look,
+    say_why,
+    walk,
+)
 from tests.media.broken import png_bomb
 
 PHOTO = samples.photo(3, 106.68, 35.54, NOON)
@@ -292,6 +303,7 @@ async def test_of_a_sealed_matter_the_original_is_for_those_who_know_its_reporte
         (TOWNSHIP, "dispatch", {"to_unit": "620802105-police"}),
     )
     for who, known in ((WORKER, True), (TOWNSHIP, True), (POLICE, False)):
+        await say_why(district, who, incident_id)
         shown = await attachment(district, incident_id, who)
         assert shown["view_url"] is not None
         assert (shown["url"] is not None, shown["taken"] is not None) == (known, known), who

@@ -12,7 +12,7 @@ from app.core.events import OutboxRow, Recorded, parse
 from app.core.relay import Tick
 from app.incidents.events import IncidentReported
 from app.incidents.models import Incident
-from app.routing.models import Decision, RoutingRule
+from app.routing.models import Decision, RoutingRule, RuleSet
 from app.routing.reactions import route_to_unit
 from tests.district import (
     KONGTONG,
@@ -226,6 +226,9 @@ async def test_the_newest_version_of_the_rules_counts_in_local_time(district: Di
 
 async def _replace_rules(district: District, *rules: dict[str, Any]) -> None:
     async with district.resources.sessions.begin() as session:
+        at = district.clock.now()
+        session.add(RuleSet(version=2, valid_from=at, created_at=at))
+        await session.flush()
         session.add_all(
             RoutingRule(
                 id=new_id(),

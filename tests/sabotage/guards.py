@@ -8,7 +8,9 @@ from tests.sabotage.guards_of_intake import INTAKE
 from tests.sabotage.guards_of_matters import MATTERS
 from tests.sabotage.guards_of_pictures import PICTURES
 from tests.sabotage.guards_of_platforms import PLATFORMS
+from tests.sabotage.guards_of_routing import ROUTING
 from tests.sabotage.guards_of_the_spine import SPINE
+from tests.sabotage.guards_of_tips import TIPS
 from tests.sabotage.guards_of_uploads import UPLOADS
 
 GUARDS: tuple[Guard, ...] = (
@@ -17,6 +19,8 @@ GUARDS: tuple[Guard, ...] = (
     *UPLOADS,
     *PICTURES,
     *MATTERS,
+    *ROUTING,
+    *TIPS,
     *SPINE,
     *IDENTITY,
     *PLATFORMS,

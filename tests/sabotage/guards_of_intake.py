@@ -21,13 +21,13 @@ INTAKE = (
     guard(
         "i4-other-content-is-refused",
         "incidents/settling.py",
-        "same = incident.fingerprint == again.fingerprint",
+        "same = incident.fingerprint == content",
         "same = bool(incident.fingerprint)",
         "incidents/test_intake.py::test_r2_i4_the_same_id_with_other_content_is_refused_and_the_first_kept",
     ),
     guard(
         "i4-fingerprint-covers-every-field",
-        "incidents/reporting.py",
+        "incidents/fingerprints.py",
         'exclude={"attachments": {"__all__": {"name"}}}',
         'exclude={"urgency": True, "attachments": {"__all__": {"name"}}}',
         "incidents/test_fingerprint.py::test_i4_any_change_of_content_changes_the_fingerprint",

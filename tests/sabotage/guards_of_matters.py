@@ -179,13 +179,6 @@ MATTERS = (
         "incidents/test_sealed.py::test_handlers_never_learn_who_reported",
     ),
     guard(
-        "sealed-words-stay-out-of-inboxes",
-        "notifications/reactions.py",
-        "replace(told, reason=None, text=None) if event.sealed else told",
-        "told",
-        "incidents/test_sealed.py::test_words_of_a_tip_stay_out_of_inboxes_of_staff",
-    ),
-    guard(
         "parties-are-masked",
         "incidents/privacy.py",
         '"masked_name": mask_name(name)',

@@ -43,8 +43,8 @@ PICTURES = (
     guard(
         "sealed-originals-are-withheld",
         "incidents/attachments.py",
-        'withheld = not known and attachment.link.kind == "photo"',
-        "withheld = False",
+        'telling = not known and attachment.link.kind == "photo"',
+        "telling = False",
         "media/test_derivatives.py::"
         "test_of_a_sealed_matter_the_original_is_for_those_who_know_its_reporter",
     ),
