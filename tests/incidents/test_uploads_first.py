@@ -144,7 +144,7 @@ async def _verifying(phone: Phone, url: str, rest: bytes, offset: int) -> AsyncI
     finally:
         gate.set()
         answer = await finishing
-        del store.size  # type: ignore[method-assign]
+        del store.size
     assert answer.status == 204
 
 
@@ -183,7 +183,8 @@ async def test_u20_nobody_elses_file_is_taken(phone: Phone) -> None:
     theirs = await Phone.of(phone.served, "worker-minxin")
     url = await _uploaded(theirs, body, file["id"])
     receipt = await _report(phone.served, file)
-    assert _states(receipt) == ["expected"]
+    await TakingUp(phone.served.district.resources).work()
+    assert _states(await look(phone.served.district, WORKER, receipt["id"])) == ["expected"]
     assert (await row_of(phone.served, url)).incident_id is None
 
 
