@@ -306,6 +306,7 @@ async def test_u13_a_watch_outlives_a_lost_database(phone: Phone) -> None:
         await asyncio.sleep(0.2)
         assert await phone.offset_soon(url, 100, 5) == 100
         refused(await wire.answer(), 423, "upload-busy")
+    await door.district.resources.sessions.engine.dispose()
 
 
 async def _break_connections(door: Served) -> None:
