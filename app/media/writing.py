@@ -25,7 +25,8 @@ from app.media.upload_errors import UploadLost
 _MOST_PARTS = 9000
 """S3 takes 10,000: the rest is for numbers that were tried in vain."""
 _MOST_TAILS = 32
-_ON_THE_LOOP = 256 * 1024
+ON_THE_LOOP = 256 * 1024
+"""The most that is hashed at a time where others would wait for it (U11)."""
 _BYTES = "application/octet-stream"
 
 
@@ -239,7 +240,7 @@ def content_type_of(head: bytes) -> str:
 
 
 async def _update(digest: Any, chunk: bytes) -> None:  # noqa: ANN401 - hashlib names no type
-    if len(chunk) > _ON_THE_LOOP:
+    if len(chunk) > ON_THE_LOOP:
         await asyncio.to_thread(digest.update, chunk)
     else:  # some 50 µs for what the network brings at a time, less than a thread would cost
         digest.update(chunk)

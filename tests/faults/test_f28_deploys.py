@@ -8,17 +8,22 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
+from app.core.settings import MIB
 from app.simulation.fleet import Fleet, Summary, drive
 from app.simulation.ledger import LedgerFile
 from app.simulation.link import Patience
+from tests.district import new_incident
 from tests.faults.conftest import Tell
 from tests.faults.hearing import Client, people_of, signed_in
 from tests.faults.servers import Server
 from tests.faults.telling import tell_each
 from tests.faults.wire import new_report, posting, token
 from tests.faults.world import WORKERS, World
+from tests.incidents.paths import listed
+from tests.incidents.uploading import STREAM, metadata, picture_of
 
 STREAMS, DEPLOYS, MANY_DEPLOYS = 200, 1, 8
 EXIT_S, EXIT_WITH_UPLOADS_S = 5.0, 30.0
@@ -102,6 +107,44 @@ async def test_f28_an_upload_that_does_not_go_on_is_not_waited_for_for_ever(
     tell(f"F28: with an upload that stands still, ended in {took:.1f} s")
     assert took <= EXIT_WITH_UPLOADS_S
     assert await world.count("SELECT count(*) FROM incidents") == 0
+    assert world.bugs() == []
+
+
+async def test_f28_u9_an_upload_in_pieces_is_saved_at_once_and_goes_on_elsewhere(
+    world: World,
+) -> None:
+    """It is not waited for: every byte that came is kept, the phone is told how many, and why."""
+    first, second = await world.serve("api"), await world.serve("api")
+    phone = {"Authorization": f"Bearer {await token(first.url)}", "Tus-Resumable": "1.0.0"}
+    body = picture_of(3 * MIB)
+    file = listed(body)
+    report = new_incident(attachments=[file])
+    told = metadata(incident_id=report["id"], attachment_id=file["id"])
+    async with httpx.AsyncClient(base_url=second.url, headers=phone, trust_env=False) as link:
+        assert (await link.post("/v1/incidents", json=report)).status_code == 201
+        new = {"Upload-Length": str(len(body)), "Upload-Metadata": told}
+        url = (await link.post("/v1/uploads", headers=new)).headers["location"]
+        reader, writer = await asyncio.open_connection("127.0.0.1", first.port)
+        head = (
+            f"PATCH {url} HTTP/1.1\r\nHost: etong.test\r\nTus-Resumable: 1.0.0\r\n"
+            f"Authorization: {phone['Authorization']}\r\nContent-Type: {STREAM}\r\n"
+            f"Upload-Offset: 0\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        writer.write(head.encode() + body[:MIB])
+        await writer.drain()
+        await asyncio.sleep(0.5)
+        took = await _end(first)
+        answer = await reader.read()
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 503 "), answer
+        assert b"retry-after: " in answer.lower()
+        assert f"upload-offset: {MIB}\r\n".encode() in answer.lower()
+        assert took <= EXIT_S
+        assert (await link.head(url)).headers["upload-offset"] == str(MIB)
+        rest = {"Upload-Offset": str(MIB), "Content-Type": STREAM}
+        assert (await link.patch(url, content=body[MIB:], headers=rest)).status_code == 204
+        receipt = (await link.get(f"/v1/incidents/{report['id']}/receipt")).json()
+        assert receipt["complete"]
     assert world.bugs() == []
 
 

@@ -183,7 +183,8 @@ async def test_u20_nobody_elses_file_is_taken(phone: Phone) -> None:
     theirs = await Phone.of(phone.served, "worker-minxin")
     url = await _uploaded(theirs, body, file["id"])
     receipt = await _report(phone.served, file)
-    assert _states(receipt) == ["expected"]
+    await TakingUp(phone.served.district.resources).work()
+    assert _states(await look(phone.served.district, WORKER, receipt["id"])) == ["expected"]
     assert (await row_of(phone.served, url)).incident_id is None
 
 
@@ -305,6 +306,7 @@ async def test_u13_a_watch_outlives_a_lost_database(phone: Phone) -> None:
         await asyncio.sleep(0.2)
         assert await phone.offset_soon(url, 100, 5) == 100
         refused(await wire.answer(), 423, "upload-busy")
+    await door.district.resources.sessions.engine.dispose()
 
 
 async def _break_connections(door: Served) -> None:

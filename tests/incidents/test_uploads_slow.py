@@ -20,6 +20,7 @@ async def test_u18_f6_who_is_silent_for_a_minute_is_saved_and_let_go(phone: Phon
     body = picture_of(2000)
     url = await phone.created(2000)
     async with phone.sending(url, 0, 2000, body[:700]) as wire:
+        await _until_held(phone, url)
         await let_pass(50)
         await wire.send(body[700:710])
         await let_pass(58)
@@ -60,6 +61,7 @@ async def test_u18_a_slow_link_is_heard_out(phone: Phone) -> None:
     body = picture_of(210 * 180)
     url = await phone.created(len(body), sha256=digest(body))
     async with phone.sending(url, 0, len(body)) as wire:
+        await _until_held(phone, url)
         for start in range(0, len(body), 2100):
             await let_pass(10)
             await wire.send(body[start : start + 2100])

@@ -6,6 +6,9 @@ _TESTS = "incidents/test_uploads.py::"
 _KEPT = "incidents/test_uploads_kept.py::"
 _SLOW = "incidents/test_uploads_slow.py::"
 _BROKEN = "incidents/test_uploads_broken.py::"
+_FIRST = "incidents/test_uploads_first.py::"
+_BESIDE = "incidents/test_uploads_beside.py::"
+_AGAIN = "incidents/test_uploads_rechecked.py::"
 
 UPLOADS = (
     guard(
@@ -14,6 +17,78 @@ UPLOADS = (
         "self._mine = and_(Upload.id == upload.id, Upload.fence == upload.fence)",
         "self._mine = and_(Upload.id == upload.id, Upload.fence > 0)",
         _TESTS + "test_u10_who_does_not_hear_is_gone_round_and_fenced",
+    ),
+    guard(
+        "u11-the-store-is-asked-in-threads",
+        "core/s3_store.py",
+        "return await asyncio.get_running_loop().run_in_executor(self._threads, call)",
+        "return call()",
+        _BESIDE + "test_u11_no_call_to_a_silent_store_stops_the_loop",
+    ),
+    guard(
+        "u11-large-chunks-are-hashed-elsewhere",
+        "media/writing.py",
+        "if len(chunk) > ON_THE_LOOP:",
+        "if not chunk:",
+        _BESIDE + "test_u11_nothing_large_is_hashed_on_the_loop",
+    ),
+    guard(
+        "u13-a-report-finds-what-came-before-it",
+        "incidents/settling.py",
+        "    await adopt(resources, incident_id)\n",
+        "",
+        _FIRST + "test_u4_i9_a_report_in_json_finds_the_file_that_came_before_it",
+    ),
+    guard(
+        "u13-what-differs-is-not-adopted",
+        "incidents/adopting.py",
+        "if await _fits(session, upload, link):",
+        "if upload:",
+        _FIRST + "test_u13_what_differs_from_the_manifest_is_rejected_and_can_be_sent_anew",
+    ),
+    guard(
+        "u13-what-is-under-way-is-shown",
+        "incidents/queries.py",
+        "coming.get(link, link.state)",
+        "link.state",
+        _FIRST + "test_u13_i9_each_state_of_a_file_is_shown",
+    ),
+    guard(
+        "u13-the-worker-finishes-what-was-left",
+        "incidents/taking_up.py",
+        "Upload.received == Upload.length,",
+        "Upload.received > Upload.length,",
+        _FIRST + "test_u13_u17_what_was_left_verifying_is_finished_by_the_worker",
+    ),
+    guard(
+        "u13-the-worker-leaves-what-is-being-worked-at",
+        "incidents/taking_up.py",
+        "now + kept - QUIET",
+        "now + kept",
+        _FIRST + "test_u13_u17_what_was_left_verifying_is_finished_by_the_worker",
+    ),
+    guard(
+        "r3-the-worker-looks-again-for-homeless-files",
+        "incidents/taking_up.py",
+        "        await adopt_all(self._resources)\n",
+        "",
+        _FIRST + "test_r3_what_report_and_upload_missed_of_each_other_the_worker_sees",
+    ),
+    guard(
+        "r3-a-lost-file-is-not-taken-for-sent",
+        "media/opening.py",
+        "    return UploadLost.code if lost else None\n",
+        "    return None\n",
+        _FIRST + "test_r3_a_file_that_the_store_lost_is_sent_again_under_a_new_address",
+    ),
+    guard(
+        "u10-a-watch-outlives-a-lost-database",
+        "media/holding.py",
+        """        except (SQLAlchemyError, OSError) as lost:
+            log.warning("upload_watch_interrupted\"""",
+        """        except ZeroDivisionError as lost:
+            log.warning("upload_watch_interrupted\"""",
+        _FIRST + "test_u13_a_watch_outlives_a_lost_database",
     ),
     guard(
         "u13-digest-of-the-whole-file",
@@ -88,6 +163,60 @@ UPLOADS = (
         "        await self._delete(old)\n"
         "        await self._store.put(key, whole, content_type_of(self._head))\n",
         _BROKEN + "test_u17_f8_a_store_that_refuses_any_one_call_loses_nothing_acknowledged",
+    ),
+    guard(
+        "u19-room-is-asked-for-under-the-lock",
+        "incidents/completing.py",
+        "await check_amount(session, incident.id, limits, files=int(link is None), size=size)",
+        "link = link",
+        _AGAIN + "test_u19_of_many_at_once_only_as_many_as_there_is_room_for",
+        _AGAIN + "test_u19_bytes_beyond_what_a_matter_takes",
+    ),
+    guard(
+        "u19-rights-are-read-anew",
+        "incidents/bringing.py",
+        "if not caller.may(Permission.MOVE_INCIDENTS):",
+        "if caller is None:",
+        _AGAIN + "test_u19_a_right_that_was_lost_meanwhile",
+    ),
+    guard(
+        "u20-nobody-elses-file-is-adopted",
+        "incidents/adopting.py",
+        "IncidentMedia.added_by == Upload.owner_id,",
+        "IncidentMedia.added_by.is_not(None),",
+        _FIRST + "test_u20_nobody_elses_file_is_taken",
+    ),
+    guard(
+        "u23-what-is-told-is-what-is-demanded",
+        "accounts/client_config.py",
+        "settings.uploads.open_per_device",
+        "20",
+        "incidents/test_uploads_choice.py::"
+        "test_u23_what_is_told_is_what_is_set_and_what_is_demanded",
+    ),
+    guard(
+        "f6-no-connection-while-bytes-flow",
+        "incidents/upload_work.py",
+        """    async with held(resources, upload_id) as hold:
+        try:
+            yield hold
+""",
+        """    from sqlalchemy import text
+
+    async with held(resources, upload_id) as hold, resources.sessions.read() as session:
+        await session.execute(text("SELECT 1"))
+        try:
+            yield hold
+""",
+        "faults/test_f6_dribbling.py::test_f6_u18_dribbling_links_hold_nothing_and_are_saved",
+    ),
+    guard(
+        "f28-an-upload-is-saved-when-the-process-ends",
+        "media/resumable.py",
+        "        if self._resources.draining.is_set():\n",
+        "        if self._resources is None:\n",
+        "faults/test_f28_deploys.py::"
+        "test_f28_u9_an_upload_in_pieces_is_saved_at_once_and_goes_on_elsewhere",
     ),
     guard(
         "u20-an-upload-is-its-creators",
