@@ -136,21 +136,28 @@ async def _settle(resources: Resources, hold: Hold, settling: Settling, stored: 
         upload = await _locked(session, hold)
         upload.media_id = await settling.take(session, upload, stored)
         upload.state = "stored"
-        upload.leased_until = None
+        _let_go(upload)
         needed = upload.media_id is not None
     hold.upload.state = "stored"
     hold.upload.incident_id, hold.upload.media_id = upload.incident_id, upload.media_id
+    hold.upload.held, hold.upload.wanted = False, upload.wanted
     return needed
+
+
+def _let_go(upload: Upload) -> None:
+    """In the transaction that decides about it: nobody has to come back for that."""
+    upload.held, upload.leased_until = False, None
 
 
 async def reject(resources: Resources, hold: Hold, settling: Settling, refusal: Problem) -> None:
     """First the row says so, then the bytes go: a row never names what is not there."""
     async with resources.sessions.begin() as session:
         upload = await _locked(session, hold)
-        upload.state, upload.refusal, upload.leased_until = "rejected", refusal.code, None
-        upload.tail = []
+        upload.state, upload.refusal, upload.tail = "rejected", refusal.code, []
+        _let_go(upload)
         await settling.refuse(session, upload)
     hold.upload.state, hold.upload.refusal = "rejected", refusal.code
+    hold.upload.held, hold.upload.wanted = False, upload.wanted
     await discard(resources, hold.upload)
     log.info("upload_rejected", upload=hold.upload.id[:8], code=refusal.code)
 

@@ -7,12 +7,14 @@ row moves, and what is saved under a lower one is refused. No connection is held
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
+import orjson
 import structlog
-from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy import ClauseElement, and_, bindparam, case, func, null, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.errors import OutcomeUnknown
@@ -61,13 +63,13 @@ class Hold:
         self._resources = resources
         self.upload = upload
         self._mine = and_(Upload.id == upload.id, Upload.fence == upload.fence)
+        self._named = {"upload_id": upload.id, "held_under": upload.fence}
 
     async def save(self, **values: Any) -> None:  # noqa: ANN401 - values of the row's columns
         """Write these columns. Raises Fenced, OutcomeUnknown."""
-        statement = update(Upload).where(self._mine).values(**values).returning(Upload.fence)
-        async with self._resources.sessions.begin() as session:
-            if await session.scalar(statement) is None:
-                raise Fenced
+        given = {name: _plain(value) for name, value in values.items()} | self._named
+        if await self._resources.sessions.once(_writing(frozenset(values)), given) is None:
+            raise Fenced
         for name, value in values.items():
             setattr(self.upload, name, value)
 
@@ -89,21 +91,22 @@ class Hold:
         return row is None or row.fence != self.upload.fence or row.wanted >= row.fence
 
     async def let_go(self) -> None:
-        statement = (
-            update(Upload)
-            .where(self._mine)
-            .values(held=False, leased_until=None, next_part=self.upload.next_part)
-            .returning(Upload.wanted)
-        )
-        async with self._resources.sessions.begin() as session:
-            asked = await session.scalar(statement)
+        """What ended the upload may have said so already."""
+        asked = self.upload.wanted
+        if self.upload.held:
+            given = {**self._named, "next_part": self.upload.next_part}
+            asked = await self._resources.sessions.once(_LETTING_GO, given)
         if asked is not None and asked >= self.upload.fence:
             await self._resources.wakeups.publish([_free(self.upload.id)])
+
+    def lease_end(self) -> datetime:
+        return self._resources.clock.now() + _LEASE
 
     @asynccontextmanager
     async def leased(self) -> AsyncIterator[None]:
         """Nobody takes it over meanwhile, as long as this process lives."""
-        await self.save(leased_until=self._resources.clock.now() + _LEASE)
+        if self.upload.leased_until is None:
+            await self.save(leased_until=self.lease_end())
         renewing = asyncio.create_task(self._renew(), name="upload-lease")
         try:
             yield
@@ -113,7 +116,7 @@ class Hold:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(_RENEW_S)
-            until = self._resources.clock.now() + _LEASE
+            until = self.lease_end()
             try:
                 async with self._resources.sessions.begin() as session:
                     await session.execute(
@@ -121,6 +124,27 @@ class Hold:
                     )
             except (SQLAlchemyError, OutcomeUnknown, OSError) as lost:
                 log.warning("upload_lease_interrupted", error=type(lost).__name__)
+
+
+_OF_THE_HOLDER = and_(Upload.id == bindparam("upload_id"), Upload.fence == bindparam("held_under"))
+_LETTING_GO = (
+    update(Upload)
+    .where(_OF_THE_HOLDER)
+    .values(held=False, leased_until=null(), next_part=bindparam("next_part"))
+    .returning(Upload.wanted)
+)
+
+
+@cache
+def _writing(names: frozenset[str]) -> ClauseElement:
+    """The statement that writes these columns."""
+    given = {name: bindparam(name, type_=Upload.__table__.c[name].type) for name in names}
+    return update(Upload).where(_OF_THE_HOLDER).values(given).returning(Upload.fence)
+
+
+def _plain(value: object) -> object:
+    """As the driver takes it."""
+    return orjson.dumps(value).decode() if isinstance(value, list) else value
 
 
 @asynccontextmanager

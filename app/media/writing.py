@@ -197,19 +197,20 @@ class Writing:
         return parts_id
 
     async def _seal(self) -> None:
-        """Everything is there: one object, or its last part."""
+        """Everything is there: one object, or its last part. It is verified next, by us alone."""
         upload = self._hold.upload
+        done = {"state": "verifying", "leased_until": self._hold.lease_end()}
         if upload.parts_id is not None:
             if self._size or upload.tail:
-                await self._put_part(self._sealed(), state="verifying")
+                await self._put_part(self._sealed(), **done)
             else:
-                await self._advance(0, state="verifying")
+                await self._advance(0, **done)
             return
         old, body = list(upload.tail), self._sealed()
         whole = await read_tail(self._resources, old) + body
         key = fresh_key(self._resources)
         await self._store.put(key, whole, content_type_of(self._head))
-        await self._advance(len(body), object_key=key, tail=[], state="verifying")
+        await self._advance(len(body), object_key=key, tail=[], **done)
         await self._delete(old)
 
     async def _advance(self, size: int, **values: Any) -> None:  # noqa: ANN401 - columns of the row

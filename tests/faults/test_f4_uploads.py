@@ -23,8 +23,21 @@ from tests.incidents.uploading import STREAM, metadata, picture_of
 from tests.npm import installed_node
 
 MIB = 1024 * 1024
-WAYS = ("plain", "pieces", "stream", "creation", "creation-pieces", "deferred", "override", "pause")
-_PASSED_S = 0.5
+WAYS = (
+    "plain",
+    "pieces",
+    "stream",
+    "readable",
+    "creation",
+    "creation-pieces",
+    "deferred",
+    "stream-deferred",
+    "readable-deferred",
+    "override",
+    "pause",
+)
+READ_AT_A_TIME = 16 * 1024
+"""The proxy's client_body_buffer_size."""
 NODE = Path(__file__).parent / "node"
 
 pytestmark = needs_nginx
@@ -89,7 +102,9 @@ async def _created(front: Front, body: bytes) -> tuple[str, str]:
     return incident, answer.headers["location"]
 
 
-async def _cut(front: Front, url: str, path: str, sent: bytes, announced: int) -> None:
+async def _cut(
+    front: Front, url: str, path: str, sent: bytes, announced: int, passed_s: float = 0.5
+) -> None:
     """A PATCH of which so many bytes leave, before the link is gone."""
     target = urlsplit(url)
     _, writer = await asyncio.open_connection(target.hostname, target.port)
@@ -101,7 +116,7 @@ async def _cut(front: Front, url: str, path: str, sent: bytes, announced: int) -
     writer.write(head.encode() + sent)
     await writer.drain()
     # what the proxy has not passed on when the link breaks it forgets: N is what was received
-    await asyncio.sleep(_PASSED_S)
+    await asyncio.sleep(passed_s)
     writer.close()
 
 
@@ -141,6 +156,23 @@ async def test_u9_u21_f4_cut_through_the_proxy_and_resumed_on_the_other_process(
             assert answer.status_code == 204, answer.text
             await front.check_stored(incident, body)
     assert front.world.bugs() == []
+
+
+async def test_u9_u21_a_link_cut_at_once_costs_at_most_what_the_proxy_reads_at_a_time(
+    front: Front,
+) -> None:
+    """The shipped proxy forgets what it read last when the link's end comes right behind it."""
+    async with front.link(front.servers[1]) as other:
+        for cut in (1, 700_000, 5 * MIB + 1):
+            body = picture_of(11 * MIB, cut)
+            incident, path = await _created(front, body)
+            await _cut(front, front.url, path, body[:cut], len(body), passed_s=0)
+            reached = await _offset_within(other, path, cut, 2.0)
+            assert cut - READ_AT_A_TIME <= reached <= cut
+            headers = {"Upload-Offset": str(reached), "Content-Type": STREAM}
+            answer = await other.patch(path, content=body[reached:], headers=headers)
+            assert answer.status_code == 204, answer.text
+            await front.check_stored(incident, body)
 
 
 async def test_u10_f5_takeover_by_another_process(front: Front) -> None:
