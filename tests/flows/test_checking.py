@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from app.checking import HOLDS, NOT_ASKED, VIOLATED, check, verify
 from app.core.audit_sealing import Sealing
+from app.core.clock import SystemClock
 from app.core.s3_store import S3Store
 from app.core.settings import DatabaseSettings, Settings, StoreSettings
 from app.embedded.store import EmbeddedStore
@@ -46,6 +47,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]
 
 @pytest.fixture
 async def kept(district: District, running: EmbeddedStore) -> AsyncIterator[Kept]:
+    district.clock.set(SystemClock().now())  # the check asks by this one what is overdue
     worker = await district.client(WORKER)
     meta, files = with_photo()
     receipt = (await worker.post("/v1/incidents", files=form(meta, files))).json()

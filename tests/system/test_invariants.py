@@ -18,7 +18,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import audit
-from app.core.audit_sealing import Sealing
 from app.evidence.anchoring import anchor
 from app.simulation.ledger import LedgerFile
 from app.system.invariants import Violation, check_all
@@ -39,6 +38,7 @@ from tests.incidents.paths import (
     WORKER,
     form,
     incident_in,
+    pass_time,
     photo,
     signed_in,
     walk,
@@ -105,8 +105,7 @@ async def _anchor_twice(district: District) -> None:
         async with district.resources.sessions.begin() as session:
             at = district.clock.now()
             await audit.note(session, at=at, actor_id=None, action="x", target=("unit", at))
-        district.clock.advance(timedelta(days=1))
-        await Sealing(district.resources.sessions).work()
+        await pass_time(district, timedelta(days=1))
         await anchor(district.resources)
 
 

@@ -13,7 +13,7 @@ from app.core.db import new_id
 from app.system.invariants import chains_verify, history_legal, owned
 from tests.conftest import NOON
 from tests.district import DatabaseServer, District
-from tests.incidents.paths import UP, rows_of, walk
+from tests.incidents.paths import UP, pass_time, rows_of, walk
 from tests.webhooks.calling import Calling, Content, shown
 
 ACCEPTED: tuple[Content, ...] = ({"action": "accept"}, {"action": "handle_here"})
@@ -87,6 +87,7 @@ class World:
         await walk(self.district, incident, UP)
 
     async def _end(self, incident: str) -> End:
+        await pass_time(self.district)  # matters of before have their consequences by now
         now = self.district.clock.now()
         async with self.district.resources.sessions.read() as session:
             for check in (history_legal, chains_verify, owned):
