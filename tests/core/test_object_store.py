@@ -280,6 +280,16 @@ async def test_m10_what_is_written_carries_no_checksum_of_s3s_own() -> None:
     assert [word for head in heads for word in CHECKSUM if word in head] == []
 
 
+async def test_what_arrives_as_it_was_sent_is_not_hashed_for_its_signature() -> None:
+    heads = await _heads(at(0))
+    assert all(b"x-amz-content-sha256: unsigned-payload" in head for head in heads[:2])
+    for url, signed in (("http://10.0.0.5:9000", True), ("https://s3.example", False)):
+        store = S3Store(StoreSettings(endpoint_url=url))
+        told: dict[str, object] = store._client.meta.config.s3  # type: ignore[attr-defined]  # noqa: SLF001 - the door shows no settings
+        assert told["payload_signing_enabled"] is signed
+        await store.close()
+
+
 async def test_m10_a_store_that_wants_checksums_gets_them() -> None:
     heads = await _heads(at(0).model_copy(update={"checksums": "when_supported"}))
     assert all(any(word in head for word in CHECKSUM) for head in heads[:2])
