@@ -6,6 +6,7 @@ All else goes through boto3, in threads of its own.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
@@ -24,6 +25,9 @@ if TYPE_CHECKING:  # the stubs are not installed with the product
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 _THREADS = 32
+_LARGE_AT_ONCE = 4
+"""Many at once would share the link to the store until none is through by its deadline."""
+_LARGE = 1024 * 1024
 _CHUNK = 256 * 1024
 _CONNECT_S = 3.0
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
@@ -46,6 +50,7 @@ class S3Store:
         self._deadline_s = settings.deadline_s
         self._breaker = breaker or Breaker()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
+        self._lanes = asyncio.Semaphore(_LARGE_AT_ONCE)
         self._client = _make_client(settings)
         self._whole = WholeObjects(settings)
 
@@ -54,7 +59,8 @@ class S3Store:
         await self._ask(self._make_lifecycle)
 
     async def put(self, key: str, body: bytes, content_type: str) -> None:
-        await self._guarded(self._whole.put(key, body, content_type))
+        async with self._lane(body):
+            await self._guarded(self._whole.put(key, body, content_type))
 
     async def start_parts(self, key: str, content_type: str) -> str:
         answer = await self._ask(
@@ -65,11 +71,12 @@ class S3Store:
         return answer["UploadId"]
 
     async def put_part(self, key: str, upload_id: str, number: int, body: bytes) -> str:
-        answer = await self._ask(
-            lambda: self._client.upload_part(
-                Bucket=self._bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body
+        async with self._lane(body):
+            answer = await self._ask(
+                lambda: self._client.upload_part(
+                    Bucket=self._bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body
+                )
             )
-        )
         return answer["ETag"]
 
     async def complete_parts(self, key: str, upload_id: str, etags: Mapping[int, str]) -> None:
@@ -149,6 +156,10 @@ class S3Store:
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.close()
+
+    def _lane(self, body: bytes) -> AbstractAsyncContextManager[None]:
+        """The deadline begins once a large body has its lane."""
+        return self._lanes if len(body) >= _LARGE else nullcontext()
 
     async def _ask(self, call: Callable[[], AnswerT]) -> AnswerT:
         """Run a blocking call in a thread, guarded."""

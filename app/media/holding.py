@@ -14,7 +14,18 @@ from uuid import UUID
 
 import orjson
 import structlog
-from sqlalchemy import ClauseElement, and_, bindparam, case, func, null, or_, select, update
+from sqlalchemy import (
+    ClauseElement,
+    and_,
+    bindparam,
+    case,
+    func,
+    inspect,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.errors import OutcomeUnknown
@@ -135,6 +146,28 @@ _LETTING_GO = (
 )
 
 
+_UNLEASED = or_(
+    Upload.leased_until.is_(None),
+    Upload.leased_until < bindparam("now", type_=Upload.leased_until.type),
+)
+_TAKING = (
+    update(Upload)
+    .where(
+        Upload.id == bindparam("upload_id"),
+        or_(Upload.held.is_(False), and_(Upload.fence == bindparam("forced"), _UNLEASED)),
+    )
+    .values(
+        fence=Upload.fence + 1,
+        held=True,
+        leased_until=null(),
+        # the one gone round may have a part under way, which must not replace another
+        next_part=case((Upload.held, Upload.next_part + 1), else_=Upload.next_part),
+    )
+    .returning(Upload)
+)
+_COLUMNS = {each.key: each.columns[0].name for each in inspect(Upload).column_attrs}
+
+
 @cache
 def _writing(names: frozenset[str]) -> ClauseElement:
     """The statement that writes these columns."""
@@ -187,23 +220,15 @@ class _Claiming:
         return Hold(self._resources, taken)
 
     async def _take(self) -> Upload | None:
-        now = self._resources.clock.now()
-        unleased = or_(Upload.leased_until.is_(None), Upload.leased_until < now)
-        over = and_(Upload.fence == self._forced(), unleased)
-        statement = (
-            update(Upload)
-            .where(Upload.id == self._id, or_(Upload.held.is_(False), over))
-            .values(
-                fence=Upload.fence + 1,
-                held=True,
-                leased_until=None,
-                # the one gone round may have a part under way, which must not replace another
-                next_part=case((Upload.held, Upload.next_part + 1), else_=Upload.next_part),
-            )
-            .returning(Upload)
-        )
-        async with self._resources.sessions.begin() as session:
-            return await session.scalar(statement)
+        given = {
+            "upload_id": self._id,
+            "now": self._resources.clock.now(),
+            "forced": self._forced(),
+        }
+        rows = await self._resources.sessions.rows(_TAKING, given)
+        if not rows:
+            return None
+        return Upload(**{name: getattr(rows[0], column) for name, column in _COLUMNS.items()})
 
     def _forced(self) -> int:
         """The fence of a holder that has had its time to let go; -1: none."""

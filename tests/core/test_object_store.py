@@ -280,6 +280,43 @@ async def test_m10_what_is_written_carries_no_checksum_of_s3s_own() -> None:
     assert [word for head in heads for word in CHECKSUM if word in head] == []
 
 
+async def test_what_arrives_as_it_was_sent_is_not_hashed_for_its_signature() -> None:
+    heads = await _heads(at(0))
+    assert all(b"x-amz-content-sha256: unsigned-payload" in head for head in heads[:2])
+    for url, signed in (("http://10.0.0.5:9000", True), ("https://s3.example", False)):
+        store = S3Store(StoreSettings(endpoint_url=url))
+        told: dict[str, object] = store._client.meta.config.s3  # type: ignore[attr-defined]  # noqa: SLF001 - the door shows no settings
+        assert told["payload_signing_enabled"] is signed
+        await store.close()
+
+
+async def test_f9_many_large_parts_do_not_share_one_deadline() -> None:
+    """Each would take a tenth of the deadline alone, and all of them at once more than it."""
+    now = most = 0
+
+    class Narrow(FakeServer):
+        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal now, most
+            head = await reader.readuntil(b"\r\n\r\n")
+            if b"100-continue" in head:
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            now += 1
+            most = max(most, now)
+            await reader.readexactly(len(large))
+            await asyncio.sleep(0.02)
+            now -= 1
+            writer.write(answer("200 OK", 'ETag: "e"', "Content-Length: 0"))
+            writer.close()
+
+    large = bytes(1024 * 1024)
+    async with Narrow().running() as port:
+        store = S3Store(at(port))
+        await asyncio.gather(*(store.put_part("media/x", "u", n, large) for n in range(1, 13)))
+        await asyncio.gather(*(store.put("media/x", large, "image/png") for _ in range(12)))
+        await store.close()
+    assert 1 < most <= 4
+
+
 async def test_m10_a_store_that_wants_checksums_gets_them() -> None:
     heads = await _heads(at(0).model_copy(update={"checksums": "when_supported"}))
     assert all(any(word in head for word in CHECKSUM) for head in heads[:2])

@@ -12,6 +12,13 @@ _AGAIN = "incidents/test_uploads_rechecked.py::"
 
 UPLOADS = (
     guard(
+        "f9-large-bodies-do-not-share-one-deadline",
+        "core/s3_store.py",
+        "return self._lanes if len(body) >= _LARGE else nullcontext()",
+        "return nullcontext()",
+        "core/test_object_store.py::test_f9_many_large_parts_do_not_share_one_deadline",
+    ),
+    guard(
         "u10-late-bytes-of-a-fenced-request",
         "media/holding.py",
         "self._mine = and_(Upload.id == upload.id, Upload.fence == upload.fence)",
