@@ -2,10 +2,10 @@
 
 a: reports of text against the bare transaction. b: reports with a photo of 300 kB against presigned
 uploads and against the textbook. c: from an event's commit to the screens of its person, with 50,
-1,000 and 5,000 streams open. d: the relay with three reactions an event. e: webhooks. Yardstick
-and product take turns in the same run, on the same database and store, so that a ratio survives
-what the machine does meanwhile. Nothing is asserted about time: the figures are printed and written
-to `--out` as JSON and Markdown.
+1,000 and 5,000 streams open. d: the relay with three reactions an event. e: webhooks. f: dry runs
+of a rule set over 100,000 past matters. Yardstick and product take turns in the same run, on the
+same database and store, so that a ratio survives what the machine does meanwhile. Nothing is asserted about time: the figures are printed and
+written to `--out` as JSON and Markdown.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from app.webhooks.claiming import LANES
 from tests.load.bare import insert
 from tests.load.client import Load, Outcome, Request, send
 from tests.load.delivering import HEALTHY, bare, neighbours, pumped, receivers
+from tests.load.dry_running import dry_run, multiply, read
 from tests.load.machine import Machine, describe, with_children
 from tests.load.measuring import Comparison, Contender, Pids, compare
 from tests.load.presigned import puts
@@ -64,6 +65,7 @@ SENDS = 4000
 AUDIENCES = (50, 1000, 5000)
 HEARD = 1000
 RELAYED = 10_000
+PAST = 100_000
 _JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"
 
 
@@ -73,7 +75,14 @@ def main() -> None:
     with housed() as house:
         machine = describe(house.settings.database.url.get_secret_value(), house.home)
         _say(_described(machine))
-        parts = {"a": _texts, "b": _photos, "c": _streams, "d": _relay, "e": _webhooks}
+        parts = {
+            "a": _texts,
+            "b": _photos,
+            "c": _streams,
+            "d": _relay,
+            "e": _webhooks,
+            "f": _dry_runs,
+        }
         found = [
             each for part in options.parts or parts for each in parts[part](house, options.scale)
         ]
@@ -214,6 +223,25 @@ def _webhooks(house: House, scale: float) -> list[Comparison]:
     return [comparison]
 
 
+def _dry_runs(house: House, scale: float) -> list[Comparison]:
+    with served(house, PRODUCT) as product:
+        people = workers(house, product.ports[0])
+        send(_load(product, [text_request(meta, 0) for meta in metas(people, MATTERS)]))
+    count = int(PAST * scale)
+    multiply(house, count)
+    comparison = compare(
+        f"(f) dry run of a rule set over {count} past matters",
+        [
+            Contender("reading the rows", count, partial(read, house), {"database": _base(house)}),
+            Contender("product", count, partial(dry_run, house), {"database": _base(house)}),
+        ],
+        ROUNDS,
+        _say,
+    )
+    comparison.notes = {"seconds a run": round(count / comparison.per_s("product"), 2)}
+    return [comparison]
+
+
 def _load(servers: Served, requests: list[Request]) -> Load:
     """The requests dealt out to the processes."""
     ports = servers.ports
@@ -280,7 +308,9 @@ def _write(folder: Path, machine: Machine, found: list[Comparison]) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.load.run")
-    parser.add_argument("parts", nargs="*", choices=["a", "b", "c", "d", "e"], help="default: all")
+    parser.add_argument(
+        "parts", nargs="*", choices=["a", "b", "c", "d", "e", "f"], help="default: all"
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="of the counts, to try it out")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     return parser.parse_args()
