@@ -4,8 +4,8 @@ a: reports of text against the bare transaction. b: reports with a photo of 300 
 uploads and against the textbook. c: from an event's commit to the screens of its person, with 50,
 1,000 and 5,000 streams open. d: the relay with three reactions an event. e: webhooks. f: dry runs
 of a rule set over 100,000 past matters. Yardstick and product take turns in the same run, on the
-same database and store, so that a ratio survives what the machine does meanwhile. Nothing is asserted about time: the figures are printed and
-written to `--out` as JSON and Markdown.
+same database and store, so that a ratio survives what the machine does meanwhile. Nothing is
+asserted about time: the figures are printed and written to `--out` as JSON and Markdown.
 """
 
 import argparse
