@@ -21,7 +21,7 @@ from tests.load.servers import House
 
 _CHANGED = (
     NewRule(name="夜间到镇街", from_time="20:00", until_time="08:00", level="township"),
-    NewRule(name="消防到镇街", category="0201", level="township"),
+    NewRule(name="消防到区县", category="0201", level="district"),
     NewRule(name="其余到村", level="village"),
 )
 _COPY = """
