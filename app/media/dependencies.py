@@ -98,33 +98,26 @@ async def shown_file(
     if_range: IfRange = None,
 ) -> ShownFile:
     """Raises RangeNotSatisfiable. A picture that is drawn over is another every time: no ranges."""
+    whole = Span(0, file.size, file.size)
+    headers = {
+        **_SAFE,
+        "Content-Disposition": attachment(file.filename),
+        "Content-Type": file.content_type,
+    }
     if file.mark:
-        return _marked(file)
+        return ShownFile(
+            file.object_key, whole, 200, headers | {"Accept-Ranges": "none"}, file.mark
+        )
     etag = f'"{file.sha256.hex()}"'
     # HEAD has no ranges (RFC 9110 §14.2)
     asked = wanted if request.method == "GET" else None
     span = wanted_span(asked, if_range, etag, file.size)
-    headers = {
-        **_SAFE,
-        "Content-Disposition": attachment(file.filename),
-        "Content-Length": str(span.end - span.start if span else file.size),
-        "Content-Type": file.content_type,
-        "ETag": etag,
-    }
+    headers["Content-Length"] = str(span.end - span.start if span else file.size)
+    headers["ETag"] = etag
     if span is None:
-        return ShownFile(file.object_key, Span(0, file.size, file.size), 200, headers)
+        return ShownFile(file.object_key, whole, 200, headers)
     headers["Content-Range"] = span.content_range
     return ShownFile(file.object_key, span, 206, headers)
-
-
-def _marked(file: LinkedFile) -> ShownFile:
-    headers = {
-        **_SAFE,
-        "Accept-Ranges": "none",
-        "Content-Disposition": attachment(file.filename),
-        "Content-Type": file.content_type,
-    }
-    return ShownFile(file.object_key, Span(0, file.size, file.size), 200, headers, file.mark)
 
 
 TheFile = Annotated[ShownFile, Depends(shown_file)]

@@ -57,4 +57,4 @@ def verify(
 
 
 def _message(file_id: UUID, variant: Variant, expires: int, mark: str) -> bytes:
-    return f"{file_id}/{variant}/{expires}{mark and '/'}{mark}".encode()
+    return f"{file_id}/{variant}/{expires}/{mark}".encode()

@@ -7,7 +7,17 @@ from datetime import timedelta
 from app.core.memory_store import MemoryStore
 from app.system.rereading import reread_by_night
 from tests.district import POLICE_LIUHU, District
-from tests.incidents.paths import DESK, OUTSIDER, POLICE, SEALED, TOWNSHIP, WORKER, person_id, walk
+from tests.incidents.paths import (
+    DESK,
+    OUTSIDER,
+    POLICE,
+    SEALED,
+    TOWNSHIP,
+    WORKER,
+    person_id,
+    say_why,
+    walk,
+)
 from tests.media.test_derivatives import PHOTO, PLACE, report
 
 
@@ -38,6 +48,9 @@ async def test_whoever_must_not_know_the_reporter_gets_no_sheet(district: Distri
     )
     for who, status in ((POLICE, 403), (TOWNSHIP, 200), (WORKER, 200)):
         client = await district.client(who)
+        if who != WORKER:
+            assert (await client.get(sheet(incident_id, file_id))).status_code == 403, who
+            await say_why(district, who, incident_id)
         assert (await client.get(sheet(incident_id, file_id))).status_code == status, who
 
 

@@ -3,8 +3,8 @@
 a: reports of text against the bare transaction. b: reports with a photo of 300 kB against presigned
 uploads and against the textbook. c: from an event's commit to the screens of its person, with 50,
 1,000 and 5,000 streams open. d: the relay with three reactions an event. e: webhooks. f: files
-by tus, from 300 kB to 200 MB, against presigned uploads and the textbook. Yardstick
-and product take turns in the same run, on the same database and store, so that a ratio survives
+by tus, from 300 kB to 200 MB, against presigned uploads and the textbook. h: dry
+runs of a rule set over 100,000 past matters. Yardstick and product take turns in the same run, on the same database and store, so that a ratio survives
 what the machine does meanwhile. Nothing is asserted about time: the figures are printed and written
 to `--out` as JSON and Markdown.
 """
@@ -33,6 +33,7 @@ from tests.load import uploads
 from tests.load.bare import insert
 from tests.load.client import Load, Outcome, Request, send
 from tests.load.delivering import HEALTHY, bare, neighbours, pumped, receivers
+from tests.load.dry_running import dry_run, multiply, read
 from tests.load.machine import Machine, describe, with_children
 from tests.load.measuring import Comparison, Contender, Pids, compare
 from tests.load.notifying import PER_S, notified
@@ -68,6 +69,7 @@ SENDS = 4000
 AUDIENCES = (50, 1000, 5000)
 HEARD = 1000
 RELAYED = 10_000
+PAST = 100_000
 _JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"
 
 
@@ -84,6 +86,7 @@ def main() -> None:
             "d": _relay,
             "e": _webhooks,
             "f": _files,
+            "h": _dry_runs,
         }
         found: list[Comparison] = []
         for part in options.parts or parts:
@@ -228,6 +231,25 @@ def _webhooks(house: House, scale: float) -> list[Comparison]:
 
 def _files(house: House, scale: float) -> list[Comparison]:
     return uploads.compared(house, scale, _say)
+
+
+def _dry_runs(house: House, scale: float) -> list[Comparison]:
+    with served(house, PRODUCT) as product:
+        people = workers(house, product.ports[0])
+        send(_load(product, [text_request(meta, 0) for meta in metas(people, MATTERS)]))
+    count = int(PAST * scale)
+    multiply(house, count)
+    comparison = compare(
+        f"(h) dry run of a rule set over {count} past matters",
+        [
+            Contender("reading the rows", count, partial(read, house), {"database": _base(house)}),
+            Contender("product", count, partial(dry_run, house), {"database": _base(house)}),
+        ],
+        ROUNDS,
+        _say,
+    )
+    comparison.notes = {"seconds a run": round(count / comparison.per_s("product"), 2)}
+    return [comparison]
 
 
 def _load(servers: Served, requests: list[Request]) -> Load:

@@ -120,7 +120,7 @@ FILES = (
     guard(
         "links-are-signed",
         "media/viewing.py",
-        "if not keys.verify(_PURPOSE, _message(file_id, variant, expires), signature):",
+        "if not keys.verify(_PURPOSE, _message(file_id, variant, expires, mark), signature):",
         "if not signature:",
         "media/test_router.py::test_an_altered_link_is_told_nothing",
     ),

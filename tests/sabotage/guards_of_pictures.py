@@ -36,14 +36,14 @@ PICTURES = (
     guard(
         "m16-a-link-is-for-one-file",
         "media/viewing.py",
-        'return f"{file_id}/{variant}/{expires}".encode()',
+        'return f"{file_id}/{variant}/{expires}/{mark}".encode()',
         'return f"{variant}/{expires}".encode()',
         "media/test_derivatives.py::test_a_link_shows_one_variant_of_one_file",
     ),
     guard(
         "sealed-originals-are-withheld",
         "incidents/attachments.py",
-        'telling = not known and attachment.link.kind == "photo"',
+        'telling = not sight.knows_reporter and attachment.link.kind == "photo"',
         "telling = False",
         "media/test_derivatives.py::"
         "test_of_a_sealed_matter_the_original_is_for_those_who_know_its_reporter",
