@@ -19,10 +19,10 @@ from tests.faults.world import WAIT_S, World
 from tests.incidents.uploading import STREAM, digest, metadata, picture_of
 
 LINKS, MANY_LINKS = 60, 500
-POOL, LARGER_POOL = 3, 10
+POOL, LARGER_POOL = 3, 20
 BODY = picture_of(40_000)
 DRIBBLE, ROUNDS, PAUSE_S = 100, 12, 0.25
-AT_ONCE = 20
+AT_ONCE = 10
 IDLE_S = 6.0
 KIB_A_LINK = 150
 TAKEN = "SELECT count(*) FROM uploads WHERE held"
