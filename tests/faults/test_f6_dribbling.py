@@ -69,6 +69,7 @@ async def _dribbled(world: World, count: int, pool: int, idle_s: float) -> str:
         ETONG_DATABASE__POOL_SIZE=str(pool),
         ETONG_UPLOADS__OPEN_PER_DEVICE="1000",
         ETONG_INTAKE__IDLE_S=str(idle_s),
+        ETONG_INTAKE__RATE_WINDOW_S="600",  # here only silence ends them, all at a known offset
     )
     person, other = await people_of(world)
     (token, beside) = [*await signed_in(world, person, 1), *await signed_in(world, other, 1)]
