@@ -8,7 +8,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Select, and_, delete, select, text
+from sqlalchemy import Select, and_, delete, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.resources import Resources
@@ -86,7 +86,7 @@ def _homeless() -> Select[Upload, IncidentMedia]:
         select(Upload, IncidentMedia)
         .join(IncidentMedia, named)
         .where(
-            Upload.state == "stored",
+            Upload.state == literal_column("'stored'"),
             Upload.incident_id.is_(None),
             Upload.media_id.is_not(None),
             AWAITED,

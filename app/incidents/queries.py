@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, literal_column, select, tuple_
+from sqlalchemy import Select, literal_column, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.caller import Caller
@@ -15,14 +15,10 @@ from app.incidents.models import HistoryEntry, Incident, IncidentMedia, Step
 from app.incidents.narrowing import narrowed
 from app.incidents.schemas import ListQuery
 from app.incidents.visibility import visible_to
-from app.media.models import MediaFile, Upload
+from app.media.models import UNDER_WAY, MediaFile, Upload
 
 AWAITED = IncidentMedia.state != literal_column("'stored'")
 """Written out, as the index over the few such rows is."""
-_UNDER_WAY: tuple[ColumnElement[str], ...] = (
-    literal_column("'receiving'"),
-    literal_column("'verifying'"),
-)
 
 
 async def visible_incident(
@@ -117,7 +113,7 @@ async def _coming(
         await session.execute(
             select(Upload.attachment_id, Upload.incident_id, Upload.owner_id, Upload.state).where(
                 one_of(Upload.attachment_id, {link.attachment_id for link in links}),
-                Upload.state.in_(_UNDER_WAY),
+                Upload.state.in_(UNDER_WAY),
             )
         )
     ).all()

@@ -21,7 +21,7 @@ from app.incidents.adopting import adopt_all
 from app.incidents.upload_work import conclude
 from app.media.finishing import is_whole
 from app.media.holding import Fenced, held
-from app.media.models import Upload
+from app.media.models import UNDER_WAY, Upload
 
 QUIET = timedelta(seconds=30)
 """Since the last byte: before that its own request is at work on it."""
@@ -68,7 +68,7 @@ class TakingUp:
             found = await session.scalars(
                 select(Upload)
                 .where(
-                    Upload.state.in_(("receiving", "verifying")),
+                    Upload.state.in_(UNDER_WAY),
                     Upload.received == Upload.length,
                     Upload.expires_at > now,
                     Upload.expires_at <= now + kept - QUIET,

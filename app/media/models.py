@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, literal_column
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -12,6 +12,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.core.db import Model, new_id
 
 FileState = Literal["expected", "receiving", "verifying", "stored", "rejected", "erased"]
+
+
+UNDER_WAY: tuple[ColumnElement[str], ...] = (
+    literal_column("'receiving'"),
+    literal_column("'verifying'"),
+)
+"""States of an upload that is not over; written out, as the index over the few such rows is."""
 
 
 class MediaFile(Model):

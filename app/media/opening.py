@@ -67,11 +67,23 @@ async def open_upload(resources: Resources, new: NewUpload) -> Upload:
             known = await _insert(session, resources, new) or await _known(session, new)
         if known is None or not _same(known, new):
             raise UploadDiffers
-        if known.incident_id is None and known.state in _OPEN:
-            # its report has come meanwhile
-            known.incident_id = new.claims.incident_id
-            known.kind, known.sha256 = new.kind or known.kind, new.sha256 or known.sha256
+        await _name(session, known, new)
     return known
+
+
+async def _name(session: AsyncSession, known: Upload, new: NewUpload) -> None:
+    """Its report has come meanwhile. One that has just become whole is adopted instead."""
+    if known.incident_id is not None or new.claims.incident_id is None:
+        return
+    await session.execute(
+        update(Upload)
+        .where(Upload.id == known.id, Upload.incident_id.is_(None), Upload.state.in_(_OPEN))
+        .values(
+            incident_id=new.claims.incident_id,
+            kind=new.kind or known.kind,
+            sha256=new.sha256 or known.sha256,
+        )
+    )
 
 
 def _outlived(known: Upload, new: NewUpload, now: datetime) -> str | None:

@@ -15,28 +15,30 @@ from tests.faults.conftest import Tell
 from tests.faults.hearing import people_of, signed_in
 from tests.faults.servers import Server
 from tests.faults.wire import new_report, posting
-from tests.faults.world import World
+from tests.faults.world import WAIT_S, World
 from tests.incidents.uploading import STREAM, digest, metadata, picture_of
 
 LINKS, MANY_LINKS = 60, 500
-POOL, LARGER_POOL = 3, 10
+POOL, LARGER_POOL = 3, 20
 BODY = picture_of(40_000)
 DRIBBLE, ROUNDS, PAUSE_S = 100, 12, 0.25
-AT_ONCE = 20
-IDLE_S = 6.0
+AT_ONCE = 10
+IDLE_S, LONGER_IDLE_S = 12.0, 120.0
+"""Long enough for all of them to begin before the first is ended, on any machine."""
 KIB_A_LINK = 150
+TAKEN = "SELECT count(*) FROM uploads WHERE held"
 HELD = """
     SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
       AND application_name = 'etong' AND xact_start < now() - interval '1 second'"""
 
 
 async def test_f6_u18_dribbling_links_hold_nothing_and_are_saved(world: World, tell: Tell) -> None:
-    tell(await _dribbled(world, LINKS, POOL))
+    tell(await _dribbled(world, LINKS, POOL, IDLE_S))
 
 
 @pytest.mark.slow
 async def test_f6_five_hundred_dribbling_links(world: World, tell: Tell) -> None:
-    tell(await _dribbled(world, MANY_LINKS, LARGER_POOL))
+    tell(await _dribbled(world, MANY_LINKS, LARGER_POOL, LONGER_IDLE_S))
 
 
 @dataclass
@@ -61,12 +63,13 @@ class Sender:
         return said
 
 
-async def _dribbled(world: World, count: int, pool: int) -> str:
+async def _dribbled(world: World, count: int, pool: int, idle_s: float) -> str:
     api = await world.serve(
         "api",
         ETONG_DATABASE__POOL_SIZE=str(pool),
         ETONG_UPLOADS__OPEN_PER_DEVICE="1000",
-        ETONG_INTAKE__IDLE_S=str(IDLE_S + count // 25),
+        ETONG_INTAKE__IDLE_S=str(idle_s),
+        ETONG_INTAKE__RATE_WINDOW_S="600",  # here only silence ends them, all at a known offset
     )
     person, other = await people_of(world)
     (token, beside) = [*await signed_in(world, person, 1), *await signed_in(world, other, 1)]
@@ -78,7 +81,7 @@ async def _dribbled(world: World, count: int, pool: int) -> str:
         for path in [*paths, *[None] * (count - len(paths))]:
             senders.append(await _opened(api, token, path))
             if len(senders) % AT_ONCE == 0:  # phones do not begin in the same instant
-                await asyncio.sleep(PAUSE_S)
+                await world.until(TAKEN, sum(each.path is not None for each in senders))
         others = asyncio.create_task(_others(api, beside, ROUNDS * PAUSE_S))
         held = await _dribbling(world, senders)
         kib = (_resident(api) - before) / count
@@ -165,7 +168,7 @@ async def _others(api: Server, token: str, seconds: float) -> Sequence[float]:
 
 async def _is_ended(sender: Sender) -> None:
     """Told so, with the offset of everything that was sent."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(LONGER_IDLE_S + WAIT_S):
         said = await sender.ended()
     assert said.startswith(b"HTTP/1.1 408 "), said
     if sender.path is not None:

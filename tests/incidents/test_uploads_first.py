@@ -222,9 +222,11 @@ async def test_u13_u17_what_was_left_verifying_is_finished_by_the_worker(phone: 
     finally:
         district.store.size_lie = 0
     refused(answer, 503, "file-store-unavailable")
-    await _left_by_the_dead(phone, url)
     working = TakingUp(district.resources)
     assert await working.work() == 0  # its own request may still be at it
+    await _left_by_the_dead(phone, url)
+    district.clock.advance(timedelta(seconds=14))
+    assert await working.work() == 0
     assert _states(await look(district, WORKER, incident)) == ["verifying"]
     district.clock.advance(timedelta(seconds=31))
     assert await working.work() == 1
@@ -301,21 +303,22 @@ async def test_u13_a_watch_outlives_a_lost_database(phone: Phone) -> None:
         async with asyncio.timeout(10):
             while not (await row_of(door, url)).held:  # noqa: ASYNC110 - another request's doing
                 await asyncio.sleep(0.01)
-        await _break_connections(door)
-        door.district.resources.wakeups.wake_all()
-        await asyncio.sleep(0.2)
+        async with _broken_connections(door):
+            door.district.resources.wakeups.wake_all()
+            await asyncio.sleep(0.3)
         assert await phone.offset_soon(url, 100, 5) == 100
         refused(await wire.answer(), 423, "upload-busy")
     await door.district.resources.sessions.engine.dispose()
 
 
-async def _break_connections(door: Served) -> None:
-    """Every connection of the pool is dead for its next user."""
-    sessions = door.district.resources.sessions
-    async with sessions.begin() as session:
+@asynccontextmanager
+async def _broken_connections(door: Served) -> AsyncIterator[None]:
+    """Every connection of the pool that is free now is dead for its next user."""
+    async with door.district.resources.sessions.begin() as session:
         await session.execute(
             text(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         )
+        yield
