@@ -3,10 +3,10 @@
 a: reports of text against the bare transaction. b: reports with a photo of 300 kB against presigned
 uploads and against the textbook. c: from an event's commit to the screens of its person, with 50,
 1,000 and 5,000 streams open. d: the relay with three reactions an event. e: webhooks. f: files
-by tus, from 300 kB to 200 MB, against presigned uploads and the textbook. h: dry
-runs of a rule set over 100,000 past matters. Yardstick and product take turns in the same run, on the same database and store, so that a ratio survives
-what the machine does meanwhile. Nothing is asserted about time: the figures are printed and written
-to `--out` as JSON and Markdown.
+by tus, from 300 kB to 200 MB, against presigned uploads and the textbook. h: dry runs of a rule set
+over 100,000 past matters. Yardstick and product take turns in the same run, on the same database
+and store, so that a ratio survives what the machine does meanwhile. Nothing is asserted about time:
+the figures are printed and written to `--out` as JSON and Markdown.
 """
 
 import argparse
