@@ -16,6 +16,8 @@ from app.core.settings import MIB
 from app.deadlines.router import router as deadlines
 from app.evidence.router import router as evidence
 from app.incidents.custody_router import router as custody
+from app.incidents.exports_router import router as exports
+from app.incidents.lists_router import router as lists
 from app.incidents.reporting_router import router as reporting
 from app.incidents.router import router as incidents
 from app.incidents.supplements_router import router as supplements
@@ -35,6 +37,8 @@ from app.webhooks.router import router as webhooks
 V1: tuple[APIRouter, ...] = (
     reporting,
     supplements,
+    lists,
+    exports,
     incidents,
     custody,
     evidence,

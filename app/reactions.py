@@ -10,7 +10,7 @@ from app.incidents.events import (
     StateChanged,
     StepOpened,
 )
-from app.incidents.reactions import ask_for_file_again, look_into_files
+from app.incidents.reactions import ask_for_file_again, index_words, look_into_files
 from app.media.events import FileDamaged
 from app.notifications.events import OutcomeUnseen
 from app.notifications.reactions import tell_centres, tell_reporter, tell_unit
@@ -19,7 +19,13 @@ from app.webhooks.events import CallbackRefused, EndpointDisabled
 from app.webhooks.reactions import queue_deliveries
 
 REACTIONS: Reactions = {
-    IncidentReported: (route_to_unit, tell_reporter, queue_deliveries, look_into_files),
+    IncidentReported: (
+        route_to_unit,
+        index_words,
+        tell_reporter,
+        queue_deliveries,
+        look_into_files,
+    ),
     StepOpened: (tell_unit, tell_reporter, queue_deliveries),
     StateChanged: (tell_unit, tell_reporter, queue_deliveries),
     IncidentCommented: (tell_unit, tell_reporter, queue_deliveries),

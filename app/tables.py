@@ -22,6 +22,7 @@ from app.core.idempotency import KeptAnswer
 from app.core.parking import ParkedReaction
 from app.deadlines.models import CalendarDay, Limit, OfficeHours
 from app.evidence.models import Anchor, AnchoredLeaf
+from app.incidents.list_models import IncidentExport, IncidentWords, Sight
 from app.incidents.models import (
     DeletedIncident,
     HistoryEntry,
@@ -70,8 +71,10 @@ TABLES = (
     HistoryEntry,
     Inbox,
     Incident,
+    IncidentExport,
     IncidentMedia,
     IncidentSerial,
+    IncidentWords,
     KeptAnswer,
     LegalHold,
     Limit,
@@ -93,6 +96,7 @@ TABLES = (
     RetentionPeriod,
     RoleHolding,
     RoutingRule,
+    Sight,
     Step,
     Supplement,
     Terminal,

@@ -19,6 +19,7 @@ from app.core.relay import Relay
 from app.core.resources import Resources
 from app.core.settings import Role
 from app.evidence.anchoring import anchor
+from app.incidents.jobs import ExportMaker, prune_exports
 from app.incidents.retention import retain
 from app.media.jobs import JOBS
 from app.media.sweeping import sweep
@@ -49,6 +50,7 @@ async def work(resources: Resources, roles: Collection[Role], stop: asyncio.Even
         running.append(_keep_up(resources, stop))
         running.append(jobs.work(resources, JOBS, stop))
         running.append(Sealing(resources.sessions).run(stop))
+        running.append(ExportMaker(resources).run(stop))
     await asyncio.gather(stop.wait(), *running)
 
 
@@ -74,7 +76,7 @@ async def upkeep(resources: Resources) -> None:
 
     What fails is tried next hour.
     """
-    for task in (_prune, _retain, anchor, sweep, reread_by_night):
+    for task in (_prune, _retain, prune_exports, anchor, sweep, reread_by_night):
         try:
             await task(resources)
         except (StoreUnavailable, SQLAlchemyError) as unavailable:

@@ -148,3 +148,26 @@ class EvidenceRequired(
     zh="自办须附处理后的照片或其他附件",
     en="Self-handling needs after-evidence: at least one attachment",
 ): ...
+
+
+class ExportTooLong(
+    Problem,
+    status=422,
+    code="export-too-long",
+    zh="超过 {limit} 条，请改用后台导出（POST /v1/incidents/exports）",
+    en="More than {limit} lines: ask for it by POST /v1/incidents/exports",
+): ...
+
+
+class ExportNotFound(
+    Problem, status=404, code="export-not-found", zh="没有找到这份导出", en="No such export"
+): ...
+
+
+class ExportLinkExpired(
+    Problem,
+    status=403,
+    code="export-link-expired",
+    zh="下载链接已过期，请重新获取",
+    en="The link has expired; ask for the export again",
+): ...

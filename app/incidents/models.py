@@ -77,12 +77,28 @@ class Incident(Model):
     closed_at: Mapped[datetime | None]
 
     __table_args__ = (
-        Index("ix_incidents_received", "received_at", "id"),
+        Index("ix_incidents_district", "district_code", "received_at", "id"),
         Index("ix_incidents_reporter", "reporter_id", "received_at", "id"),
         Index("ix_incidents_village", "village_code", "received_at", "id"),
         Index("ix_incidents_township", "township_code", "received_at", "id"),
         Index("ix_incidents_grid", "grid_code", "received_at", "id"),
         Index("ix_incidents_owner", "owner_unit_id", "state", "received_at", "id"),
+        Index("ix_incidents_category", "category", "received_at", "id"),
+        Index("ix_incidents_state", "state", "received_at", "id"),
+        Index("ix_incidents_point", "lat", "lon"),
+        Index(
+            "ix_incidents_entered_by",
+            "entered_by",
+            "received_at",
+            "id",
+            postgresql_where=sql("entered_by <> reporter_id"),
+        ),
+        Index(
+            "ix_incidents_sealed_handled",
+            "received_at",
+            "id",
+            postgresql_where=sql("sealed AND state = 'handled'"),
+        ),
     )
 
 
@@ -126,6 +142,26 @@ class Step(Model):
             postgresql_where=sql("ended_at IS NULL"),
         ),
         Index("ix_steps_due_at", "due_at", postgresql_where=sql("ended_at IS NULL")),
+        Index(
+            "ix_steps_at_work",
+            "unit_id",
+            "incident_id",
+            postgresql_where=sql("ended_at IS NULL AND state = 'in_progress'"),
+        ),
+        Index(
+            "ix_steps_open_unit", "unit_id", "due_at", postgresql_where=sql("due_at IS NOT NULL")
+        ),
+        Index(
+            "ix_steps_open_opened_by",
+            "opened_by",
+            "due_at",
+            postgresql_where=sql("due_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_steps_supervised",
+            "supervision",
+            postgresql_where=sql("ended_at IS NULL AND supervision <> 'normal'"),
+        ),
     )
 
 

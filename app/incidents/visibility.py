@@ -1,11 +1,12 @@
 """The one place that decides which incidents exist for a caller; outside it, there are none."""
 
-from sqlalchemy import ColumnElement, and_, exists, false, or_
+from sqlalchemy import ColumnElement, and_, exists, literal_column, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.accounts.caller import Caller, Holding
 from app.accounts.models import Person, RoleHolding, Unit
 from app.accounts.permissions import Role
+from app.incidents.list_models import Sight
 from app.incidents.models import Incident, Step
 from app.incidents.status import State
 
@@ -21,14 +22,47 @@ _LEVEL_COLUMN: dict[str, InstrumentedAttribute[str] | InstrumentedAttribute[str 
 
 def visible_to(caller: Caller) -> ColumnElement[bool]:
     """A WHERE clause. Sealed matters: their reporter and the people of units with a step only."""
-    own = or_(Incident.reporter_id == caller.id, Incident.entered_by == caller.id)
-    machine = _has_step(caller, Role.PLATFORM)
-    return or_(
-        own,
-        and_(Incident.sealed.is_(False), or_(machine, *_reach(caller))),
-        _has_step(caller, *_STEPPING),
-        _is_asked_to_verify(caller),
+    return or_(*seen_in_ways(caller))
+
+
+def seen_in_ways(caller: Caller) -> list[ColumnElement[bool]]:
+    """The parts of `visible_to`, in the order of `ways_to_see`; about an Incident alone."""
+    by_step = (exists().where(way) for way in _ways_by_step(caller))
+    return [*_ways_by_place(caller), *by_step]
+
+
+def ways_to_see(caller: Caller) -> list[ColumnElement[bool]]:
+    """What `visible_to` allows, way by way, the widest first: each has an index of its own.
+
+    Conditions on Incident, or on Incident and Sight together; together they are one inner join.
+    """
+    return [*_ways_by_place(caller), *_ways_by_step(caller)]
+
+
+def _ways_by_place(caller: Caller) -> list[ColumnElement[bool]]:
+    return [
+        *(and_(Incident.sealed.is_(False), place) for place in _reach(caller)),
+        Incident.reporter_id == caller.id,
+        and_(Incident.entered_by == caller.id, Incident.entered_by != Incident.reporter_id),
+        *_is_asked_to_verify(caller),
+    ]
+
+
+def _ways_by_step(caller: Caller) -> list[ColumnElement[bool]]:
+    overseen = {held.unit_id for held in _overseen(caller)}
+    sight = and_(Sight.incident_id == Incident.id, Sight.received_at == Incident.received_at)
+    people = (
+        and_(sight, Sight.unit_id == unit_id, Sight.alone)
+        if unit_id in overseen
+        # an overseer sees the others by their place
+        else and_(sight, Sight.unit_id == unit_id)
+        for unit_id in sorted(caller.unit_ids(*_STEPPING))
     )
+    machine = (
+        and_(sight, Sight.unit_id == unit_id, Incident.sealed.is_(False))
+        for unit_id in sorted(caller.unit_ids(Role.PLATFORM))
+    )
+    return [*people, *machine]
 
 
 def knows_reporter(caller: Caller, incident: Incident) -> bool:
@@ -44,33 +78,27 @@ def _covers(held: Holding, incident: Incident) -> bool:
     return held.kind == "centre" and inside
 
 
+def _overseen(caller: Caller) -> list[Holding]:
+    return [
+        held
+        for held in caller.holds(*_OVERSEEING)
+        if held.kind == "centre" and held.level in _LEVEL_COLUMN
+    ]
+
+
 def _reach(caller: Caller) -> list[ColumnElement[bool]]:
-    clauses = [_below(held) for held in caller.holds(*_OVERSEEING) if held.kind == "centre"]
-    if caller.grid_codes and caller.holds(Role.GRID_WORKER):
-        clauses.append(Incident.grid_code.in_(sorted(caller.grid_codes)))
+    below = {(held.level, held.area_code) for held in _overseen(caller)}
+    clauses = [_LEVEL_COLUMN[level] == code for level, code in sorted(below)]
+    if caller.holds(Role.GRID_WORKER):
+        clauses += [Incident.grid_code == code for code in sorted(caller.grid_codes)]
     return clauses
 
 
-def _below(held: Holding) -> ColumnElement[bool]:
-    column = _LEVEL_COLUMN.get(held.level)
-    return false() if column is None else column == held.area_code
-
-
-def _has_step(caller: Caller, *roles: Role) -> ColumnElement[bool]:
-    units = caller.unit_ids(*roles)
-    if not units:
-        return false()
-    return exists().where(
-        Step.incident_id == Incident.id,
-        or_(Step.unit_id.in_(units), Step.opened_by.in_(units)),
-    )
-
-
-def _is_asked_to_verify(caller: Caller) -> ColumnElement[bool]:
+def _is_asked_to_verify(caller: Caller) -> list[ColumnElement[bool]]:
     """A sealed matter of the centre below, in which nobody but who completed it could verify."""
     units = caller.unit_ids(Role.DISPATCHER)
     if not units:
-        return false()
+        return []
     somebody_else = exists().where(
         RoleHolding.unit_id == Step.opened_by,
         RoleHolding.role == Role.DISPATCHER.value,
@@ -78,13 +106,12 @@ def _is_asked_to_verify(caller: Caller) -> ColumnElement[bool]:
         RoleHolding.person_id.is_distinct_from(Incident.completed_by),
         Person.state == "active",
     )
-    return and_(
-        Incident.sealed,
-        Incident.state == State.HANDLED,
-        exists().where(
-            Step.id == Incident.current_step_id,
-            Unit.id == Step.opened_by,
-            Unit.parent_id.in_(units),
-            ~somebody_else.correlate(Step, Incident),
-        ),
+    asked = exists().where(
+        Step.id == Incident.current_step_id,
+        Unit.id == Step.opened_by,
+        Unit.parent_id.in_(units),
+        ~somebody_else.correlate(Step, Incident),
     )
+    # the state as a literal: the partial index is chosen by it
+    handled = Incident.state == literal_column(f"'{State.HANDLED}'")
+    return [and_(Incident.sealed, handled, asked)]

@@ -235,6 +235,11 @@ class World:
         self._add(self.everywhere, "session", "of somebody else", ids, (str(login.id),))
         ids = {"file_id": str(media), "variant": "original"}
         self._add(self.everywhere, "file", "of a matter", ids, ())
+        begun = await (await self.district.client("worker-outside")).post(
+            "/v1/incidents/exports", json={"format": "csv"}
+        )
+        ids = {"export_id": begun.raise_for_status().json()["id"]}
+        self._add(self.everywhere, "export", "of somebody else", ids, (ids["export_id"],))
         ids = {"import_id": str(new_id())}
         self._add(self.everywhere, "import", "that never was", ids, ())
 

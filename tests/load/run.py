@@ -2,16 +2,17 @@
 
 a: reports of text against the bare transaction. b: reports with a photo of 300 kB against presigned
 uploads and against the textbook. c: from an event's commit to the screens of its person, with 50,
-1,000 and 5,000 streams open. d: the relay with three reactions an event. e: webhooks. Yardstick
-and product take turns in the same run, on the same database and store, so that a ratio survives
-what the machine does meanwhile. Nothing is asserted about time: the figures are printed and written
-to `--out` as JSON and Markdown.
+1,000 and 5,000 streams open. d: the relay with three reactions an event. e: webhooks. g: lists over
+a million incidents (runs for minutes, only when named). Yardstick and product take turns in the
+same run, on the same database and store, so that a ratio survives what the machine does meanwhile.
+Nothing is asserted about time: the figures are printed and written to `--out` as JSON and Markdown.
 """
 
 import argparse
 import asyncio
 import random
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
@@ -30,6 +31,8 @@ from app.webhooks.claiming import LANES
 from tests.load.bare import insert
 from tests.load.client import Load, Outcome, Request, send
 from tests.load.delivering import HEALTHY, bare, neighbours, pumped, receivers
+from tests.load.lists import Lists
+from tests.load.lists import measure as lists
 from tests.load.machine import Machine, describe, with_children
 from tests.load.measuring import Comparison, Contender, Pids, compare
 from tests.load.presigned import puts
@@ -74,9 +77,14 @@ def main() -> None:
         machine = describe(house.settings.database.url.get_secret_value(), house.home)
         _say(_described(machine))
         parts = {"a": _texts, "b": _photos, "c": _streams, "d": _relay, "e": _webhooks}
-        found = [
-            each for part in options.parts or parts for each in parts[part](house, options.scale)
+        found: list[Comparison | Lists] = [
+            each
+            for part in options.parts or parts
+            if part in parts
+            for each in parts[part](house, options.scale)
         ]
+        if "g" in options.parts:  # minutes long, and the district is full afterwards
+            found.append(lists(house, options.scale, options.out, _say))
     for comparison in found:
         _say("\n" + comparison.as_markdown())
     _write(options.out, machine, found)
@@ -269,7 +277,7 @@ def _described(machine: Machine) -> str:
     )
 
 
-def _write(folder: Path, machine: Machine, found: list[Comparison]) -> None:
+def _write(folder: Path, machine: Machine, found: Sequence[Comparison | Lists]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     whole = {"machine": asdict(machine), "comparisons": [each.as_json() for each in found]}
     (folder / "bench.json").write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
@@ -280,7 +288,7 @@ def _write(folder: Path, machine: Machine, found: list[Comparison]) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.load.run")
-    parser.add_argument("parts", nargs="*", choices=["a", "b", "c", "d", "e"], help="default: all")
+    parser.add_argument("parts", nargs="*", choices=[*"abcdeg"], help="default: all but g")
     parser.add_argument("--scale", type=float, default=1.0, help="of the counts, to try it out")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     return parser.parse_args()
