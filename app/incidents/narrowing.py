@@ -78,7 +78,9 @@ def _owned_by(reference: str) -> ColumnElement[bool]:
 
 
 def _current_step(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists().where(is_current, Step.ended_at.is_(None), condition)
+    running = exists().where(is_current, Step.ended_at.is_(None), condition)
+    # a list in the order of due dates has steps of its own
+    return running.correlate(Incident)
 
 
 def _within(areas: AreaMap, code: str) -> ColumnElement[bool]:

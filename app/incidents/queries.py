@@ -100,7 +100,10 @@ def _clauses(asking: Asking, wanted: Filters) -> list[list[ColumnElement[bool]]]
 
 
 def _any_of(parts: Sequence[Select[Any]]) -> Any:  # noqa: ANN401 - a subquery
-    return parts[0] if len(parts) == 1 else union_all(*(_bounded(part) for part in parts))
+    """Each reads tables of its own, though the list around it reads the same ones."""
+    if len(parts) == 1:
+        return parts[0].correlate(None)
+    return union_all(*(_bounded(part) for part in parts))
 
 
 def _bounded(part: Select[Any]) -> Any:  # noqa: ANN401 - a selectable

@@ -54,7 +54,7 @@ def _beside(units: Collection[UUID]) -> ColumnElement[bool]:
     return and_(
         # said twice: from these few steps the matters are found, not from all matters these few
         Incident.id.in_(select(Step.incident_id).where(*running)),
-        exists().where(Step.incident_id == Incident.id, *running, beside),
+        exists().where(Step.incident_id == Incident.id, *running, beside).correlate(Incident),
     )
 
 
@@ -63,4 +63,4 @@ def _in(stage: Stage) -> ColumnElement[bool]:
 
 
 def _step(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists().where(is_current, *conditions)
+    return exists().where(is_current, *conditions).correlate(Incident)

@@ -27,7 +27,7 @@ def visible_to(caller: Caller) -> ColumnElement[bool]:
 
 def seen_in_ways(caller: Caller) -> list[ColumnElement[bool]]:
     """The parts of `visible_to`, in the order of `ways_to_see`; about an Incident alone."""
-    by_step = (exists().where(way) for way in _ways_by_step(caller))
+    by_step = (exists().where(way).correlate(Incident) for way in _ways_by_step(caller))
     return [*_ways_by_place(caller), *by_step]
 
 
@@ -106,11 +106,15 @@ def _is_asked_to_verify(caller: Caller) -> list[ColumnElement[bool]]:
         RoleHolding.person_id.is_distinct_from(Incident.completed_by),
         Person.state == "active",
     )
-    asked = exists().where(
-        Step.id == Incident.current_step_id,
-        Unit.id == Step.opened_by,
-        Unit.parent_id.in_(units),
-        ~somebody_else.correlate(Step, Incident),
+    asked = (
+        exists()
+        .where(
+            Step.id == Incident.current_step_id,
+            Unit.id == Step.opened_by,
+            Unit.parent_id.in_(units),
+            ~somebody_else.correlate(Step, Incident),
+        )
+        .correlate(Incident)
     )
     # the state as a literal: the partial index is chosen by it
     handled = Incident.state == literal_column(f"'{State.HANDLED}'")
