@@ -13,6 +13,7 @@ from app.core.http import install_errors
 from app.core.middleware import RequestContext
 from app.core.resources import Resources
 from app.core.settings import MIB
+from app.core.sheets import MOST_BYTES
 from app.deadlines.router import router as deadlines
 from app.evidence.router import router as evidence
 from app.incidents.custody_router import router as custody
@@ -82,7 +83,10 @@ def create_app(resources: Resources) -> FastAPI:
     streamed = {
         "/v1/areas/import": _IMPORT_BYTES,
         "/v1/callbacks": _CALLBACK_BYTES,
+        "/v1/categories/import": MOST_BYTES,
         "/v1/incidents/*/attachments": intake.request_bytes,
+        "/v1/limits/import": MOST_BYTES,
+        "/v1/units/import": MOST_BYTES,
         "/v1/uploads": None,
     }
     app.add_middleware(

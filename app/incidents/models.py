@@ -85,6 +85,13 @@ class Incident(Model):
         Index("ix_incidents_owner", "owner_unit_id", "state", "received_at", "id"),
         Index("ix_incidents_category", "category", "received_at", "id"),
         Index("ix_incidents_state", "state", "received_at", "id"),
+        Index(
+            "ix_incidents_pressing",
+            "urgency",
+            "received_at",
+            "id",
+            postgresql_where=sql("urgency <> 'routine'"),
+        ),
         Index("ix_incidents_point", "lat", "lon"),
         Index(
             "ix_incidents_entered_by",

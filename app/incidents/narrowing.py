@@ -16,7 +16,7 @@ from app.incidents.list_schemas import Filters
 from app.incidents.models import Incident, Step
 from app.incidents.queues import waiting
 from app.incidents.searching import said
-from app.incidents.sorting import is_current
+from app.incidents.sorting import is_current, of_urgency
 
 _METRES_A_DEGREE = 111_320.0
 
@@ -40,7 +40,7 @@ def narrowed(asking: Asking, wanted: Filters) -> list[ColumnElement[bool]]:
         (wanted.category, lambda: _of_category(asking.categories, wanted.category or "")),
         (wanted.area, lambda: _within(asking.areas, wanted.area or "")),
         (wanted.unit, lambda: _owned_by(wanted.unit or "")),
-        (wanted.urgency, lambda: Incident.urgency == wanted.urgency),
+        (wanted.urgency, lambda: of_urgency(wanted.urgency or "routine")),
         (wanted.overdue, lambda: _current_step(Step.due_at < now)),
         (wanted.supervision, lambda: _current_step(Step.supervision == wanted.supervision)),
         (wanted.queue, lambda: waiting(asking.caller, wanted.queue or "accept", now)),

@@ -6,15 +6,16 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, true, tuple_
+from sqlalchemy import ColumnElement, and_, case, literal_column, true, tuple_
 
 from app.incidents.models import Incident, Step
+from app.incidents.schemas import Urgency
 
 Sort = Literal["-received_at", "received_at", "due_at", "-urgency"]
 Edge = Sequence[Any]
 """The key of the last row shown, as its cursor holds it."""
 
-_PRESSING = ("critical", "urgent", "complex", "routine")
+_PRESSING: tuple[Urgency, ...] = ("critical", "urgent", "complex", "routine")
 is_current = and_(Step.id == Incident.current_step_id, Step.incident_id == Incident.id)
 """The second half tells nothing new, but leads from a step to its incident by the primary key."""
 _rank = case({name: rank for rank, name in enumerate(_PRESSING)}, value=Incident.urgency)
@@ -63,9 +64,14 @@ def _pressing(edge: Edge | None) -> Sequence[ColumnElement[bool]]:
 def _urgencies(edge: Edge | None) -> Iterator[ColumnElement[bool]]:
     for rank, name in enumerate(_PRESSING):
         if edge is None or rank > edge[0]:
-            yield Incident.urgency == name
+            yield of_urgency(name)
         elif rank == edge[0]:
-            yield and_(Incident.urgency == name, *_newest(edge[1:]))
+            yield and_(of_urgency(name), *_newest(edge[1:]))
+
+
+def of_urgency(name: Urgency) -> ColumnElement[bool]:
+    """As a literal: the index of those that are not routine is chosen by it."""
+    return Incident.urgency == literal_column(f"'{name}'")
 
 
 def _moment(edge: Edge) -> Any:  # noqa: ANN401 - a row of SQL

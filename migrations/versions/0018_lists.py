@@ -97,6 +97,12 @@ _INDEXES = (
     ("ix_incidents_district", "incidents", ["district_code", "received_at", "id"], None),
     ("ix_incidents_category", "incidents", ["category", "received_at", "id"], None),
     ("ix_incidents_state", "incidents", ["state", "received_at", "id"], None),
+    (
+        "ix_incidents_pressing",
+        "incidents",
+        ["urgency", "received_at", "id"],
+        "urgency <> 'routine'",
+    ),
     ("ix_incidents_point", "incidents", ["lat", "lon"], None),
     (
         "ix_incidents_entered_by",

@@ -44,6 +44,8 @@ ONE_FOR_ALL = {
     "change_limit": "limits are set per category, urgency and level, not per unit",
     "get_area": "the map is the same for everybody",
     "import_areas": "the division tree is one for the whole server",
+    "import_categories": "one catalogue for the whole server",
+    "import_limits": "limits are set per category, urgency and level, not per unit",
     "import_calendar": "holidays are the same for everybody",
     "list_areas": "the map is the same for everybody",
     "list_categories": "one catalogue for the whole server",
@@ -63,6 +65,7 @@ OWN = {
     "export_incidents_as_csv": "test_counts_and_exports_hold_nothing_foreign asks it",
     "export_incidents_as_xlsx": "the rows of the CSV in another form",
     "begin_export": "the caller's own scope only; what it holds is its scope's",
+    "import_units": "tests/accounts/test_unit_table.py asks it (test_h12_…)",
     "ack_inbox": "the own inbox only, nothing else can be named",
     "stream_inbox": "the own inbox only, nothing else can be named",
 }
