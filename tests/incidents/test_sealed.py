@@ -243,4 +243,4 @@ async def test_the_outcome_of_a_tip_reaches_its_reporter(shared_district: Distri
     # a screen that lights up tells nothing of the tip: its words are read in the matter
     assert "杂物已清" not in str(told)
     assert "请打开事件查看" in told[-1]["body"]
-    assert (await look(shared_district, WORKER, incident))["outcome"] == "杂物已清"
+    assert (await look(shared_district, WORKER, incident))["outcome"] == "杂物已清，通道畅通"
