@@ -78,7 +78,10 @@ class SheetImportView(View):
 async def import_sheet(
     session: AsyncSession, table: Table, content: bytes, sender: Sender, *, dry_run: bool
 ) -> SheetImportView:
-    """Raises SheetUnreadable, SheetTooLong, PayloadTooLarge; ImportRefused with the rows."""
+    """In the caller's transaction, which ends without it where this raises.
+
+    Raises SheetUnreadable, SheetTooLong, PayloadTooLarge; ImportRefused with the rows.
+    """
     rows = await asyncio.to_thread(read_sheet, content, table.columns)
     trial = await session.begin_nested()
     report = await _carried_out(session, table, rows, sender.language)
@@ -88,7 +91,6 @@ async def import_sheet(
         await trial.rollback()
         return SheetImportView(applied=False, rows=report, **told)
     if refused := [row for row in report if row.outcome == "refused"]:
-        await trial.rollback()
         raise ImportRefused(refused=len(refused), rows=[row.model_dump() for row in refused])
     await trial.commit()
     if told["added"] or told["changed"]:

@@ -58,7 +58,7 @@ def paging(asking: Asking, wanted: ListQuery, after: Edge | None) -> Select[Any]
     """Limit + 1 rows after the position: each an incident, then the key it is sorted by."""
     order, most = ORDERS[wanted.sort], wanted.limit + 1
     parts = [
-        select(Incident.id).where(*clauses, part).order_by(*order.by).limit(most)
+        select(Incident.id).where(*clauses, part).order_by(*(order.within or order.by)).limit(most)
         for clauses in _clauses(asking, wanted)
         for part in order.slices(after)
     ]

@@ -30,6 +30,8 @@ class Order:
     slices: Callable[[Edge | None], Sequence[ColumnElement[bool]]]
     joins: ColumnElement[bool] | None = None
     """How a step belongs to its incident, where the key is the step's."""
+    within: tuple[ColumnElement[Any], ...] | None = None
+    """The order inside a slice, where that is simpler: an index gives it."""
 
 
 def position(key: Sequence[Any]) -> list[Any]:
@@ -96,6 +98,7 @@ ORDERS: dict[Sort, Order] = {
         (_rank, Incident.received_at, Incident.id),
         (_rank.asc(), Incident.received_at.desc(), Incident.id.desc()),
         _pressing,
+        within=(Incident.received_at.desc(), Incident.id.desc()),
     ),
 }
 """`-urgency`: the most pressing first, of those the newest."""

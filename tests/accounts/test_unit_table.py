@@ -99,7 +99,9 @@ async def test_h12_units_of_another_place_are_no_ones_to_change(district: Distri
         (await nobody.post("/v1/password-reset", json=new)).raise_for_status()
     admin = await district.client("admin-liuhu")
     other = "620802003"
+    standing = (await _units(district))[other][0]
     for row, code in (
+        (f"{other},{standing},township,centre,{other},,,\n", "unit-not-found"),
         (f"{other},改名,township,centre,{other},,,\n", "unit-not-found"),
         (f"{other}-x,新设,township,department,{other},,,\n", "unit-misplaced"),
         (f"{LIUHU}-x,新设,township,department,{LIUHU},{other},,\n", "unit-not-found"),
