@@ -230,8 +230,8 @@ MATTERS = (
     guard(
         "sealed-reporter-stays-unknown",
         "incidents/visibility.py",
-        "        return True\n    return any(covers(held, incident)",
-        "        return True\n    return bool(incident.id) or any(covers(held, incident)",
+        "    return is_responsible(caller, incident)\n",
+        "    return bool(incident.id) or is_responsible(caller, incident)\n",
         "incidents/test_sealed.py::test_handlers_never_learn_who_reported",
     ),
     guard(
