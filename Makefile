@@ -49,6 +49,7 @@ sabotage: $(INSTALLED_DEV)
 	$(BIN)/python -m tests.sabotage $(GUARDS)
 
 # make bench BENCH="a --scale 0.2": figures of this machine, none of them asserted
+# BENCH=g: lists over a million incidents; runs for minutes, only when named
 bench: $(INSTALLED_DEV)
 	$(BIN)/python -m tests.load.run $(BENCH)
 

@@ -13,10 +13,13 @@ from app.core.http import install_errors
 from app.core.middleware import RequestContext
 from app.core.resources import Resources
 from app.core.settings import MIB
+from app.core.sheets import MOST_BYTES
 from app.deadlines.router import router as deadlines
 from app.evidence.router import router as evidence
 from app.incidents.clusters_router import router as clusters
 from app.incidents.custody_router import router as custody
+from app.incidents.exports_router import router as exports
+from app.incidents.lists_router import router as lists
 from app.incidents.openings_router import router as openings
 from app.incidents.reporting_router import router as reporting
 from app.incidents.router import router as incidents
@@ -42,6 +45,8 @@ V1: tuple[APIRouter, ...] = (
     supplements,
     similar,
     openings,
+    lists,
+    exports,
     incidents,
     clusters,
     custody,
@@ -88,7 +93,10 @@ def create_app(resources: Resources) -> FastAPI:
     streamed = {
         "/v1/areas/import": _IMPORT_BYTES,
         "/v1/callbacks": _CALLBACK_BYTES,
+        "/v1/categories/import": MOST_BYTES,
         "/v1/incidents/*/attachments": intake.request_bytes,
+        "/v1/limits/import": MOST_BYTES,
+        "/v1/units/import": MOST_BYTES,
         "/v1/uploads": None,
     }
     app.add_middleware(BodyLimits, most=intake.json_bytes, pace=intake.pace, exceptions=streamed)

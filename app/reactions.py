@@ -14,7 +14,7 @@ from app.incidents.events import (
     StateChanged,
     StepOpened,
 )
-from app.incidents.reactions import ask_for_file_again, look_into_files
+from app.incidents.reactions import ask_for_file_again, index_words, look_into_files
 from app.media.events import FileDamaged
 from app.notifications.events import OutcomeUnseen
 from app.notifications.following import tell_followers
@@ -25,7 +25,13 @@ from app.webhooks.operators import tell_operators
 from app.webhooks.reactions import queue_deliveries
 
 REACTIONS: Reactions = {
-    IncidentReported: (route_to_unit, tell_reporter, queue_deliveries, look_into_files),
+    IncidentReported: (
+        route_to_unit,
+        index_words,
+        tell_reporter,
+        queue_deliveries,
+        look_into_files,
+    ),
     StepOpened: (tell_unit, tell_reporter, queue_deliveries),
     StateChanged: (tell_unit, tell_reporter, tell_followers, queue_deliveries),
     IncidentOverdue: (tell_unit, queue_deliveries),

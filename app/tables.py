@@ -23,6 +23,7 @@ from app.core.parking import ParkedReaction
 from app.deadlines.models import CalendarDay, Limit, OfficeHours
 from app.evidence.models import Anchor, AnchoredLeaf
 from app.incidents.kept import DeletedIncident, LegalHold, RetentionPeriod
+from app.incidents.list_models import IncidentExport, IncidentWords, Sight
 from app.incidents.models import (
     HistoryEntry,
     Incident,
@@ -77,6 +78,10 @@ TABLES = (
     IncidentMedia,
     IncidentSerial,
     InformedUnit,
+    IncidentExport,
+    IncidentMedia,
+    IncidentSerial,
+    IncidentWords,
     KeptAnswer,
     LegalHold,
     Limit,
@@ -101,6 +106,7 @@ TABLES = (
     RoleHolding,
     RoutingRule,
     RuleSet,
+    Sight,
     Step,
     Supplement,
     Terminal,

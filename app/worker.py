@@ -19,6 +19,7 @@ from app.core.relay import Relay
 from app.core.resources import Resources
 from app.core.settings import Role
 from app.evidence.anchoring import anchor
+from app.incidents.jobs import ExportMaker, prune_exports
 from app.incidents.linking import find_links
 from app.incidents.retention import retain
 from app.incidents.taking_up import TakingUp
@@ -54,6 +55,7 @@ async def work(resources: Resources, roles: Collection[Role], stop: asyncio.Even
         running.append(Sealing(resources.sessions).run(stop))
         running.append(TakingUp(resources).run(stop))
         running.append(Clocks(resources).run(stop))
+        running.append(ExportMaker(resources).run(stop))
     await asyncio.gather(stop.wait(), *running)
 
 
@@ -79,7 +81,7 @@ async def upkeep(resources: Resources) -> None:
 
     What fails is tried next hour.
     """
-    for task in (_prune, _retain, find_links, anchor, sweep, reread_by_night):
+    for task in (_prune, _retain, prune_exports, find_links, anchor, sweep, reread_by_night):
         try:
             await task(resources)
         except (StoreUnavailable, SQLAlchemyError) as unavailable:

@@ -121,6 +121,15 @@ class PlatformCodeTaken(
 ): ...
 
 
+class UnitFixed(
+    Problem,
+    status=409,
+    code="unit-fixed",
+    zh="单位的级别、类型和区划不能更改；请停用旧单位并新建",
+    en="A unit's level, kind and area stay: switch it off and found another one",
+): ...
+
+
 class ImportUnreadable(
     Problem,
     status=422,

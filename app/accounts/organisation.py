@@ -93,6 +93,7 @@ async def change_unit(
     await session.refresh(unit, with_for_update=True)
     if unit.revision != revision:
         raise RevisionStale
+    before = _standing(unit)
     if "parent" in changes:
         await _move(session, organiser, tree, unit, changes["parent"])
     await _demand_person(session, changes.get("head_id"))
@@ -104,10 +105,21 @@ async def change_unit(
         action="unit.changed",
         target=("unit", unit.id),
         fields=sorted(changes),
-        active=unit.active,
-        parent_id=str(unit.parent_id) if unit.parent_id else None,
+        before=before,
+        after=_standing(unit),
+        revision=unit.revision,
     )
     return unit
+
+
+def _standing(unit: Unit) -> dict[str, Any]:
+    """What may change of a unit."""
+    return {
+        "name": unit.name,
+        "parent_id": str(unit.parent_id) if unit.parent_id else None,
+        "head_id": str(unit.head_id) if unit.head_id else None,
+        "active": unit.active,
+    }
 
 
 async def _store(session: AsyncSession, unit: Unit, changes: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy import ColumnElement, or_, select
 
 from app.accounts.caller import Caller, UnitKind
@@ -23,6 +23,7 @@ from app.accounts.permissions import Permission
 from app.accounts.queries import among, like, unit_by_ref, units_above, visible_units
 from app.accounts.schemas import NewUnitCommand, UnitChangesCommand, UnitRef, UnitView
 from app.accounts.scope import areas_below, roles_with, roots_for
+from app.accounts.unit_table import UnitTable
 from app.areas.locate import AreaMap
 from app.core.errors import (
     CursorInvalid,
@@ -32,7 +33,17 @@ from app.core.errors import (
     Unauthenticated,
 )
 from app.core.fields import Code, Line
-from app.core.http import Reading, TheResources, problems
+from app.core.http import (
+    SHEET_BODY,
+    SHEET_PROBLEMS,
+    DryRun,
+    Reading,
+    TheResources,
+    TheSheet,
+    language_of,
+    problems,
+)
+from app.core.importing import Sender, SheetImportView, import_sheet
 from app.core.paging import Page
 
 router = APIRouter(prefix="/units", tags=["units"], route_class=IdentifiedRoute)
@@ -117,6 +128,31 @@ async def create_unit(
         resources.clock.now(),
     )
     return _tagged(response, unit)
+
+
+@router.post(
+    "/import",
+    responses=problems(Unauthenticated, Forbidden, *SHEET_PROBLEMS),
+    openapi_extra=SHEET_BODY,
+)
+async def import_units(
+    request: Request,
+    caller: Manager,
+    content: TheSheet,
+    resources: TheResources,
+    areas: TheAreaMap,
+    session: ChangesRights,
+    *,
+    dry_run: DryRun = False,
+) -> SheetImportView:
+    """Found and change units by a table (CSV or XLSX): all its rows or none; a repeat is harmless.
+
+    Columns `code,name,level,kind,area_code`, and if wanted `parent,head,active`; parents first.
+    """
+    at = resources.clock.now()
+    sender = Sender(caller.id, at, language_of(request))
+    table = UnitTable(_organiser(caller), areas, at)
+    return await import_sheet(session, table, content, sender, dry_run=dry_run)
 
 
 @router.patch(

@@ -16,7 +16,7 @@ from app.categories.errors import (
     ExternalCodeTaken,
 )
 from app.categories.models import Category, CategoryCode
-from app.categories.queries import CategoryTree
+from app.categories.queries import CategoryNode, CategoryTree
 from app.categories.schemas import CategoryChange, CategoryView
 from app.categories.tags import demand
 from app.core import audit
@@ -52,6 +52,7 @@ async def change_category(
         actor_id=actor_id,
         action="category.created" if node is None else "category.changed",
         target=("category", code),
+        before=_standing(node),
         **values,
     )
     return await _view(session, code), node is None
@@ -88,6 +89,19 @@ async def change_external_codes(
         after=wanted,
     )
     return await _view(session, code)
+
+
+def _standing(node: CategoryNode | None) -> dict[str, Any] | None:
+    """As it was, None for a new one."""
+    if node is None:
+        return None
+    return {
+        "name": node.name,
+        "active": node.active,
+        "sealed": node.sealed,
+        "attributes": dict(node.attributes),
+        "position": node.position,
+    }
 
 
 async def _locked_tree(session: AsyncSession) -> CategoryTree:

@@ -16,8 +16,20 @@ from app.categories.errors import (
     ExternalCodeTaken,
 )
 from app.categories.schemas import CategoryChange, CategoryCodeText, CategoryView, ExternalCodes
+from app.categories.table import CategoryTable
 from app.core.errors import CursorInvalid, RevisionRequired, RevisionStale
-from app.core.http import Reading, TheResources, Transaction, problems
+from app.core.http import (
+    SHEET_BODY,
+    SHEET_PROBLEMS,
+    DryRun,
+    Reading,
+    TheResources,
+    TheSheet,
+    Transaction,
+    language_of,
+    problems,
+)
+from app.core.importing import Sender, SheetImportView, import_sheet
 from app.core.paging import MAX_LIMIT, Cursors, Page
 
 router = APIRouter(prefix="/categories", tags=["categories"], route_class=IdentifiedRoute)
@@ -59,6 +71,26 @@ async def read_category(
     if node is None:
         raise CategoryNotFound
     return catalogue(CategoryView.of(tree, node), if_none_match)
+
+
+@router.post("/import", responses=problems(*SHEET_PROBLEMS), openapi_extra=SHEET_BODY)
+async def import_categories(
+    request: Request,
+    caller: Manager,
+    content: TheSheet,
+    session: Transaction,
+    resources: TheResources,
+    *,
+    dry_run: DryRun = False,
+) -> SheetImportView:
+    """Change the catalogue by a table (CSV or XLSX): all its rows or none; a repeat is harmless.
+
+    Columns `code,name`, and if wanted `active,sealed,position`; parents first.
+    """
+    at = resources.clock.now()
+    sender = Sender(caller.id, at, language_of(request))
+    table = CategoryTable(caller.id, at)
+    return await import_sheet(session, table, content, sender, dry_run=dry_run)
 
 
 @router.put(

@@ -10,6 +10,7 @@ import orjson
 import uuid_utils.compat
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ClauseElement,
     ColumnElement,
     DateTime,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Uuid,
     any_,
     literal,
+    literal_column,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -65,6 +67,11 @@ def one_of(column: InstrumentedAttribute[Any], values: Iterable[Any]) -> ColumnE
     """`column = ANY(array)`: one parameter, and one statement to compile, however many values."""
     wanted: ColumnElement[bool] = column == any_(literal(list(values), ARRAY(column.type)))
     return wanted
+
+
+NOTHING: ColumnElement[bool] = literal_column("false", Boolean)
+"""A condition no row meets. Unlike `false()` it does not swallow the conditions beside it, joins
+among them."""
 
 
 def new_id() -> UUID:

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import structlog
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -16,8 +16,10 @@ from starlette.requests import ClientDisconnect
 from app.core import disk, errors
 from app.core.errors import PROBLEM_JSON, Language, Problem, language_asked
 from app.core.idempotency import Answer, Operation, Replayed, claim, keep, operation
-from app.core.packing import json_body
+from app.core.packing import demand_plain, json_body
 from app.core.resources import Resources
+from app.core.sheet_errors import ImportRefused, SheetTooLong, SheetUnreadable
+from app.core.sheets import MOST_BYTES, SHEETS
 from app.core.validation import explain
 
 RETRY_AFTER_S = "2"
@@ -115,6 +117,36 @@ Reading = Annotated[AsyncSession, Depends(reading, scope="function")]
 
 def language_of(request: Request) -> Language:
     return language_asked(request.headers.get("accept-language", ""))
+
+
+async def sheet_of(request: Request) -> bytes:
+    """The whole body of an import. Raises ContentEncodingRefused, UnsupportedMediaType."""
+    demand_plain(request.headers.get("content-encoding"))
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in SHEETS:
+        raise errors.UnsupportedMediaType(supported=[*SHEETS])
+    return await request.body()
+
+
+DryRun = Annotated[bool, Query(description="Tell what would happen, and write nothing")]
+TheSheet = Annotated[bytes, Depends(sheet_of)]
+SHEET_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            SHEETS[0]: {"schema": {"type": "string", "maxLength": MOST_BYTES}},
+            SHEETS[1]: {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+"""What OpenAPI says of such a body."""
+SHEET_PROBLEMS = (
+    errors.UnsupportedMediaType,
+    errors.PayloadTooLarge,
+    SheetUnreadable,
+    SheetTooLong,
+    ImportRefused,
+)
 
 
 def request_id_of(request: Request) -> str:

@@ -30,7 +30,7 @@ async def change_limit(
     if wanted.category_code is not None:
         (await categories.load(session)).path(wanted.category_code)
     values = wanted.model_dump(exclude={"revision"})
-    before = await _locked_limit(session, wanted)
+    before = await locked_limit(session, wanted)
     limit = await _new_limit(session, wanted, values) if before is None else before
     facts: dict[str, Any] = {"after": values}
     if before is not None:
@@ -94,7 +94,8 @@ def _hours_of(unit_id: UUID | None) -> Select[OfficeHours]:
     return select(OfficeHours).where(OfficeHours.unit_id.is_not_distinct_from(unit_id))
 
 
-async def _locked_limit(session: AsyncSession, wanted: LimitChange) -> Limit | None:
+async def locked_limit(session: AsyncSession, wanted: LimitChange) -> Limit | None:
+    """What stands for this category, urgency, level and stage; nobody else changes it meanwhile."""
     limit: Limit | None = await session.scalar(
         select(Limit)
         .where(

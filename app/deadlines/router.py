@@ -15,7 +15,18 @@ from app.accounts.scope import areas_below, roots_for
 from app.categories.dependencies import IfMatch, IfNoneMatch, catalogue, next_link, written
 from app.categories.errors import CategoryUnknown
 from app.core.errors import CursorInvalid, RevisionRequired, RevisionStale
-from app.core.http import Reading, TheResources, Transaction, language_of, problems
+from app.core.http import (
+    SHEET_BODY,
+    SHEET_PROBLEMS,
+    DryRun,
+    Reading,
+    TheResources,
+    TheSheet,
+    Transaction,
+    language_of,
+    problems,
+)
+from app.core.importing import Sender, SheetImportView, import_sheet
 from app.core.paging import MAX_LIMIT, Cursors, Page
 from app.deadlines import changing, importing
 from app.deadlines.errors import (
@@ -24,6 +35,7 @@ from app.deadlines.errors import (
     CalendarUnreadable,
     OfficeHoursNotFound,
 )
+from app.deadlines.limit_table import LimitTable
 from app.deadlines.models import CalendarDay, Limit
 from app.deadlines.schemas import (
     CalendarDayView,
@@ -131,6 +143,26 @@ async def change_limit(
         session, change, actor_id=caller.id, at=resources.clock.now()
     )
     return written(view, status=201 if new else 200)
+
+
+@router.post("/limits/import", responses=problems(*SHEET_PROBLEMS), openapi_extra=SHEET_BODY)
+async def import_limits(
+    request: Request,
+    caller: Manager,
+    content: TheSheet,
+    session: Transaction,
+    resources: TheResources,
+    *,
+    dry_run: DryRun = False,
+) -> SheetImportView:
+    """Set limits by a table (CSV or XLSX): all its rows or none; a repeat is harmless.
+
+    Columns as of `PUT /v1/limits`, without `revision`; an empty cell is null there.
+    """
+    at = resources.clock.now()
+    sender = Sender(caller.id, at, language_of(request))
+    table = LimitTable(caller.id, at)
+    return await import_sheet(session, table, content, sender, dry_run=dry_run)
 
 
 @router.get(

@@ -1,14 +1,21 @@
-"""What the intake's routes share: bodies they read themselves, and headers of phones."""
+"""What the routes share: bodies they read themselves, headers of phones, pages, who looks."""
 
 from datetime import datetime
 from typing import TypeVar
 
-from fastapi import Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
+from app.accounts.caller import Caller
+from app.areas.datum import Datum
+from app.areas.locate import current_map
+from app.categories.queries import current_tree
 from app.core.fields import Command
+from app.core.resources import Resources
+from app.incidents.attachments import Looking
 from app.incidents.errors import IncidentIdInvalid
+from app.incidents.narrowing import Asking
 from app.incidents.schemas import IncidentReceipt
 
 CommandT = TypeVar("CommandT", bound=Command)
@@ -47,3 +54,20 @@ def answer(receipt: IncidentReceipt, *, replayed: bool) -> Response:
         media_type="application/json",
         headers=headers,
     )
+
+
+def link_next(request: Request, response: Response, following: str | None) -> None:
+    """Where the next page is, if there is one."""
+    if following:
+        url = request.url.include_query_params(cursor=following)
+        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+
+
+def looking_of(resources: Resources, caller: Caller, datum: Datum) -> Looking:
+    now, seconds = resources.clock.now(), resources.settings.intake.link_s
+    return Looking(caller, now, resources.keys, seconds, datum)
+
+
+async def asking_of(resources: Resources, caller: Caller) -> Asking:
+    areas, categories = await current_map(resources), await current_tree(resources)
+    return Asking(caller, resources.clock.now(), areas, categories)

@@ -238,3 +238,26 @@ class LinkNotFound(
     zh="没有这条串并线索",
     en="There is no such link between matters",
 ): ...
+
+
+class ExportTooLong(
+    Problem,
+    status=422,
+    code="export-too-long",
+    zh="超过 {limit} 条，请改用后台导出（POST /v1/incidents/exports）",
+    en="More than {limit} lines: ask for it by POST /v1/incidents/exports",
+): ...
+
+
+class ExportNotFound(
+    Problem, status=404, code="export-not-found", zh="没有找到这份导出", en="No such export"
+): ...
+
+
+class ExportLinkExpired(
+    Problem,
+    status=403,
+    code="export-link-expired",
+    zh="下载链接已过期，请重新获取",
+    en="The link has expired; ask for the export again",
+): ...

@@ -11,6 +11,9 @@ from app.core.db import Json, Model, new_id
 
 _MERGED = sql("merged_into IS NOT NULL")
 _WAKING = sql("wakes_at IS NOT NULL")
+_PRESSING = sql("urgency <> 'routine'")
+_BY_A_COLLEAGUE = sql("entered_by <> reporter_id")
+_TO_BE_VERIFIED = sql("sealed AND state = 'handled'")
 
 
 class Incident(Model):
@@ -86,7 +89,7 @@ class Incident(Model):
     """Of a sealed matter, itself sealed: text, outcome, place and history are under it."""
 
     __table_args__ = (
-        Index("ix_incidents_received", "received_at", "id"),
+        Index("ix_incidents_district", "district_code", "received_at", "id"),
         Index("ix_incidents_reporter", "reporter_id", "received_at", "id"),
         Index("ix_incidents_village", "village_code", "received_at", "id"),
         Index("ix_incidents_township", "township_code", "received_at", "id"),
@@ -96,6 +99,18 @@ class Incident(Model):
         Index("ix_incidents_wakes_at", "wakes_at", postgresql_where=_WAKING),
         # similar matters: a root's last days, the box cut out inside the index
         Index("ix_incidents_near", "root", "received_at", "lat", "lon"),
+        Index("ix_incidents_category", "category", "received_at", "id"),
+        Index("ix_incidents_state", "state", "received_at", "id"),
+        Index("ix_incidents_pressing", "urgency", "received_at", "id", postgresql_where=_PRESSING),
+        Index("ix_incidents_point", "lat", "lon"),
+        Index(
+            "ix_incidents_entered_by",
+            "entered_by",
+            "received_at",
+            "id",
+            postgresql_where=_BY_A_COLLEAGUE,
+        ),
+        Index("ix_incidents_sealed_handled", "received_at", "id", postgresql_where=_TO_BE_VERIFIED),
     )
 
 
@@ -109,6 +124,10 @@ class IncidentSerial(Model):
     last: Mapped[int]
 
 
+_LEADING = sql("ended_at IS NULL AND assists IS NULL")
+_ASSISTING = sql("ended_at IS NULL AND assists IS NOT NULL")
+_SUPERVISED = sql("ended_at IS NULL AND supervision <> 'normal'")
+_DUE = sql("due_at IS NOT NULL")
 _STANDS_IN = sql("stand_in_unit_id IS NOT NULL")
 _DECIDES = sql("decider_unit_id IS NOT NULL")
 
@@ -161,22 +180,21 @@ class Step(Model):
         Index("ix_steps_incident_id", "incident_id"),
         Index("ix_steps_unit_id", "unit_id", "incident_id"),
         Index("ix_steps_opened_by", "opened_by", "incident_id"),
-        Index(
-            "uq_steps_current",
-            "incident_id",
-            unique=True,
-            postgresql_where=sql("ended_at IS NULL AND assists IS NULL"),
-        ),
+        Index("uq_steps_current", "incident_id", unique=True, postgresql_where=_LEADING),
         Index(
             "uq_steps_assisting",
             "incident_id",
             "unit_id",
             unique=True,
-            postgresql_where=sql("ended_at IS NULL AND assists IS NOT NULL"),
+            postgresql_where=_ASSISTING,
         ),
         Index("ix_steps_stand_in", "stand_in_unit_id", postgresql_where=_STANDS_IN),
         Index("ix_steps_decider", "decider_unit_id", postgresql_where=_DECIDES),
         Index("ix_steps_due_at", "due_at", postgresql_where=sql("ended_at IS NULL")),
+        Index("ix_steps_assisting", "unit_id", "incident_id", postgresql_where=_ASSISTING),
+        Index("ix_steps_open_unit", "unit_id", "due_at", postgresql_where=_DUE),
+        Index("ix_steps_open_opened_by", "opened_by", "due_at", postgresql_where=_DUE),
+        Index("ix_steps_supervised", "supervision", postgresql_where=_SUPERVISED),
     )
 
 

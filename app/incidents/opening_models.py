@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, false
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Model, new_id
@@ -46,3 +47,7 @@ class Clearance(Model):
     broke_glass: Mapped[bool] = mapped_column(server_default=false())
     granted_by: Mapped[UUID]
     granted_at: Mapped[datetime]
+
+    __table_args__ = (
+        Index("ix_clearances_broke_glass", "person_id", postgresql_where=sql("broke_glass")),
+    )

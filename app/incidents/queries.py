@@ -1,24 +1,28 @@
 """Questions about incidents: one query builder for every list; scope is always in it."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, func, literal_column, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.caller import Caller
-from app.areas.locate import AreaMap
 from app.core.db import one_of
+from app.incidents.list_schemas import Filters, ListQuery
 from app.incidents.models import HistoryEntry, Incident, IncidentMedia, Step
-from app.incidents.narrowing import narrowed
-from app.incidents.schemas import ListQuery
+from app.incidents.narrowing import Asking, is_narrow, narrowed
+from app.incidents.queues import QUEUES, Queue
+from app.incidents.sorting import ORDERS, Edge
 from app.incidents.visibility import visible_to
+from app.incidents.ways import seen_in_ways, ways_to_see
 from app.media.models import UNDER_WAY, MediaFile, Upload
 
 AWAITED = IncidentMedia.state != literal_column("'stored'")
 """Written out, as the index over the few such rows is."""
+
+MOST_COUNTED = 10_000
+"""As far as anything is counted: beyond it nobody reads on, and counting costs."""
 
 
 async def visible_incident(
@@ -46,27 +50,80 @@ async def incident_by_id(session: AsyncSession, incident_id: UUID) -> Incident |
     return await session.get(Incident, incident_id, populate_existing=True)
 
 
-def filtered(caller: Caller, wanted: ListQuery, areas: AreaMap, now: datetime) -> Select[Incident]:
-    """The one query builder. Unordered, unlimited."""
-    return select(Incident).where(visible_to(caller), *narrowed(caller, wanted, areas, now))
+def paging(asking: Asking, wanted: ListQuery, after: Edge | None) -> Select[Any]:
+    """Limit + 1 rows after the position: each an incident, then the key it is sorted by."""
+    order, most = ORDERS[wanted.sort], wanted.limit + 1
+    parts = [
+        select(Incident.id).where(*clauses, part).order_by(*(order.within or order.by)).limit(most)
+        for clauses in _clauses(asking, wanted)
+        for part in order.slices(after)
+    ]
+    query = select(Incident, *order.key).where(Incident.id.in_(_any_of(parts)))
+    if order.joins is not None:
+        query = query.join(Step, order.joins)
+    return query.order_by(*order.by).limit(most)
 
 
 async def page(
-    session: AsyncSession,
-    query: Select[Incident],
-    sort: str,
-    after: Sequence[Any] | None,
-    limit: int,
-) -> Sequence[Incident]:
-    """Limit + 1 rows after the position `[received_at, id]`."""
-    key = tuple_(Incident.received_at, Incident.id)
-    descending = sort.startswith("-")
-    if after is not None:
-        edge = tuple_(datetime.fromisoformat(after[0]), UUID(after[1]))
-        query = query.where(key < edge if descending else key > edge)
-    columns: tuple[Any, ...] = (Incident.received_at, Incident.id)
-    order = [column.desc() if descending else column.asc() for column in columns]
-    return (await session.scalars(query.order_by(*order).limit(limit + 1))).all()
+    session: AsyncSession, asking: Asking, wanted: ListQuery, after: Edge | None
+) -> Sequence[Row[Any]]:
+    """The rows of `paging`."""
+    rows: Sequence[Row[Any]] = (await session.execute(paging(asking, wanted, after))).all()
+    return rows
+
+
+def counting(asking: Asking, wanted: Filters, most: int) -> Select[Any]:
+    """A statement that counts to `most` and no further; a matter seen in two ways counts once."""
+    ways = _clauses(asking, wanted)
+    sights = seen_in_ways(asking.caller)
+    parts = [
+        select(Incident.id)
+        .where(*clauses, *(way.is_not(true()) for way in sights[:number]))
+        .limit(most)
+        for number, clauses in enumerate(ways)
+    ]
+    found = union_all(*(_bounded(part) for part in parts)).limit(most).subquery()
+    return select(func.count()).select_from(found)
+
+
+async def counted(session: AsyncSession, asking: Asking, wanted: Filters) -> tuple[int, bool]:
+    """How many, exact to MOST_COUNTED; True: there are more."""
+    found = await session.scalar(counting(asking, wanted, MOST_COUNTED + 1)) or 0
+    return min(found, MOST_COUNTED), found > MOST_COUNTED
+
+
+def queueing(asking: Asking) -> Select[Any]:
+    """One statement that counts every queue of the caller's desk."""
+    most = MOST_COUNTED + 1
+    counts = (counting(asking, Filters(queue=queue), most) for queue in QUEUES)
+    return select(*(count.scalar_subquery() for count in counts))
+
+
+async def queues_of(session: AsyncSession, asking: Asking) -> list[tuple[Queue, int, bool]]:
+    """What waits in each queue; True: more than that."""
+    counts = (await session.execute(queueing(asking))).one()
+    return [
+        (queue, min(count, MOST_COUNTED), count > MOST_COUNTED)
+        for queue, count in zip(QUEUES, counts, strict=True)
+    ]
+
+
+def _clauses(asking: Asking, wanted: Filters) -> list[list[ColumnElement[bool]]]:
+    """THE query builder: of list, count and export; one list of clauses a way to see."""
+    ways = [visible_to(asking.caller)] if is_narrow(wanted) else ways_to_see(asking.caller)
+    return [[way, *narrowed(asking, wanted)] for way in ways]
+
+
+def _any_of(parts: Sequence[Select[Any]]) -> Any:  # noqa: ANN401 - a subquery
+    """Each reads tables of its own, though the list around it reads the same ones."""
+    if len(parts) == 1:
+        return parts[0].correlate(None)
+    return union_all(*(_bounded(part) for part in parts))
+
+
+def _bounded(part: Select[Any]) -> Any:  # noqa: ANN401 - a selectable
+    """As a subquery: its ORDER BY and LIMIT are its own."""
+    return select(part.subquery().c.id)
 
 
 async def history_of(

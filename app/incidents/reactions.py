@@ -1,8 +1,11 @@
+"""Reactions: files that came are looked into or expected again; what is reported can be found."""
+
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db import one_of
@@ -11,11 +14,23 @@ from app.core.jobs import defer
 from app.core.relay import Tick
 from app.core.sealed_store import is_sealed
 from app.incidents.events import AttachmentLost, AttachmentStored, IncidentReported
+from app.incidents.list_models import IncidentWords
 from app.incidents.models import Incident, IncidentMedia
 from app.media import derivatives
 from app.media.events import FileDamaged
 from app.media.models import MediaFile
 from app.media.moving import SEAL
+
+
+async def index_words(
+    session: AsyncSession, events: Sequence[Recorded[IncidentReported]], _tick: Tick
+) -> None:
+    """Make the new matters searchable, in one statement; sealed ones never are."""
+    ids = [each.event.incident_id for each in events if not each.event.sealed]
+    words = func.words_of(Incident.text, Incident.number, Incident.place["address"].astext)
+    new = select(Incident.id, words).where(Incident.id.in_(ids), Incident.sealed.is_(False))
+    columns = [IncidentWords.incident_id, IncidentWords.words]
+    await session.execute(insert(IncidentWords).from_select(columns, new).on_conflict_do_nothing())
 
 
 async def look_into_files(

@@ -10,7 +10,6 @@ from app.accounts.caller import Caller
 from app.accounts.dependencies import IdentifiedRoute, etag, require, revision_of
 from app.accounts.permissions import Permission
 from app.areas.datum import Datum
-from app.areas.locate import current_map
 from app.core.errors import (
     CursorInvalid,
     Forbidden,
@@ -21,19 +20,18 @@ from app.core.errors import (
 )
 from app.core.http import Reading, TheResources, Transaction, problems
 from app.core.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursors, Page
-from app.core.resources import Resources
 from app.deadlines.limits import current_deadlines
 from app.incidents import errors
 from app.incidents.attachments import Looking
 from app.incidents.commands import TransitionCommand
+from app.incidents.dependencies import link_next, looking_of
 from app.incidents.handling import move
 from app.incidents.models import Incident
-from app.incidents.queries import filtered, history_of, page, visible_incident
+from app.incidents.queries import history_of, visible_incident
 from app.incidents.schemas import (
     HistoryView,
     IncidentReceipt,
     IncidentView,
-    ListQuery,
 )
 from app.incidents.views import receipt, show, show_history
 
@@ -43,27 +41,6 @@ Reader = Annotated[Caller, Depends(require(Permission.READ_INCIDENTS))]
 Mover = Annotated[Caller, Depends(require(Permission.MOVE_INCIDENTS))]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 Cursor = Annotated[str | None, Query(max_length=1024)]
-
-
-@router.get("", responses=problems(Unauthenticated, Forbidden, CursorInvalid, ValidationFailed))
-async def list_incidents(
-    request: Request,
-    response: Response,
-    session: Reading,
-    resources: TheResources,
-    caller: Reader,
-    wanted: Annotated[ListQuery, Query()],
-) -> Page[IncidentView]:
-    """Incidents in the caller's scope, newest first; pages are stable while new ones come in."""
-    question = wanted.model_copy(update={"cursor": None, "limit": DEFAULT_LIMIT})
-    cursors = Cursors(resources.keys, f"incidents:{caller.id}:{question.model_dump_json()}")
-    now = resources.clock.now()
-    query = filtered(caller, wanted, await current_map(resources), now)
-    rows = await page(session, query, wanted.sort, cursors.read(wanted.cursor), wanted.limit)
-    found, following = cursors.cut(rows, wanted.limit, _position)
-    _link_next(request, response, following)
-    items = await show(session, found, _looking(resources, caller, wanted.datum))
-    return Page(items=items, next=following)
 
 
 @router.get(
@@ -80,7 +57,7 @@ async def read_incident(
 ) -> IncidentView:
     """The whole incident, what the caller may do with it, and links to its files."""
     incident = await _visible(session, caller, incident_id)
-    return await _shown(session, incident, response, _looking(resources, caller, datum))
+    return await _shown(session, incident, response, looking_of(resources, caller, datum))
 
 
 @router.get(
@@ -112,8 +89,8 @@ async def list_history(
     after = cursors.read(cursor)
     rows = await history_of(session, incident_id, after[0] if after else 0, limit)
     found, following = cursors.cut(rows, limit, lambda entry: [entry.seq])
-    _link_next(request, response, following)
-    looking = _looking(resources, caller, "wgs84")
+    link_next(request, response, following)
+    looking = looking_of(resources, caller, "wgs84")
     return Page(items=await show_history(session, incident, found, looking), next=following)
 
 
@@ -153,7 +130,7 @@ async def move_incident(
     """One transition of the table; the answer is the incident as it stands afterwards."""
     if command.revision is None and if_match is not None:
         command = command.model_copy(update={"revision": revision_of(if_match)})
-    looking = _looking(resources, caller, "wgs84")
+    looking = looking_of(resources, caller, "wgs84")
     deadlines = await current_deadlines(resources)
     try:
         incident = await move(session, caller, incident_id, command, deadlines, looking.now)
@@ -167,26 +144,6 @@ async def move_incident(
             state=incident.state,
         ) from None
     return await _shown(session, incident, response, looking)
-
-
-def _link_next(request: Request, response: Response, following: str | None) -> None:
-    if following:
-        url = request.url.include_query_params(cursor=following)
-        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
-
-
-def _position(incident: Incident) -> list[str]:
-    return [incident.received_at.isoformat(), str(incident.id)]
-
-
-def _looking(resources: Resources, caller: Caller, datum: Datum) -> Looking:
-    return Looking(
-        caller,
-        resources.clock.now(),
-        resources.keys,
-        resources.settings.intake.link_s,
-        datum,
-    )
 
 
 async def _visible(session: AsyncSession, caller: Caller, incident_id: UUID) -> Incident:

@@ -15,8 +15,6 @@ Urgency = Literal["routine", "urgent", "critical", "complex"]
 Source = Literal["patrol", "resident", "assigned", "hotline", "sensor", "platform"]
 MAX_FILES = 12
 _UUID_VERSIONS = (4, 7)
-_NUMBER = r"-?[0-9]{1,3}(\.[0-9]{1,12})?"
-_NEAR = rf"^{_NUMBER},{_NUMBER},[0-9]{{1,6}}(\.[0-9]{{1,3}})?$"
 
 
 def _random_uuid(value: UUID) -> UUID:
@@ -119,32 +117,6 @@ class NewSupplement(Command):
     @property
     def files(self) -> list[ManifestFile]:
         return self.attachments
-
-
-class ListQuery(Command):
-    """What a list is narrowed to. Unknown parameters are refused: a filter must not be ignored."""
-
-    mine: bool = False
-    state: Annotated[str, StringConstraints(pattern=r"^[a-z_]+(,[a-z_]+)*$", max_length=200)] | (
-        None
-    ) = None
-    """Several, comma-separated."""
-    category: Code | None = None
-    """A root or a full code."""
-    area: Code | None = None
-    unit: Code | None = None
-    urgency: Urgency | None = None
-    overdue: bool = False
-    supervision: Literal["normal", "yellow", "red"] | None = None
-    since: Instant | None = None
-    until: Instant | None = None
-    q: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
-    near: Annotated[str, StringConstraints(pattern=_NEAR, max_length=80)] | None = None
-    """`lon,lat,metres`, in `datum`."""
-    datum: Datum = "wgs84"
-    sort: Literal["-received_at", "received_at"] = "-received_at"
-    cursor: Annotated[str, StringConstraints(max_length=1024)] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
 class AttachmentReceipt(View):

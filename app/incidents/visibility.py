@@ -1,16 +1,19 @@
 """The one place that decides which incidents exist for a caller; outside it, there are none."""
 
-from sqlalchemy import ColumnElement, and_, exists, false, or_
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, and_, exists, literal_column, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.accounts.caller import Caller, Holding
 from app.accounts.models import Person, RoleHolding, Unit
 from app.accounts.permissions import Role
+from app.core.db import NOTHING
 from app.incidents.models import Incident, InformedUnit, Step
 from app.incidents.opening_models import Clearance
 from app.incidents.status import State
 
-_STEPPING = (Role.DISPATCHER, Role.HANDLER)
+STEPPING = (Role.DISPATCHER, Role.HANDLER)
 _OVERSEEING = (Role.DISPATCHER, Role.SUPERVISOR, Role.GRID_MANAGER)
 
 _LEVEL_COLUMN: dict[str, InstrumentedAttribute[str] | InstrumentedAttribute[str | None]] = {
@@ -26,12 +29,12 @@ def visible_to(caller: Caller) -> ColumnElement[bool]:
     machine = _has_step(caller, Role.PLATFORM)
     return or_(
         own,
-        and_(Incident.sealed.is_(False), or_(machine, *_reach(caller))),
+        and_(Incident.sealed.is_(False), or_(machine, *reach(caller))),
         _has_step(caller, Role.DISPATCHER),
-        _handles(caller),
-        and_(Incident.sealed, _is_cleared(caller, Clearance.broke_glass.is_(True))),
-        _is_asked_to_verify(caller),
-        _is_asked_to_act(caller),
+        and_(_has_step(caller, Role.HANDLER), may_know(caller)),
+        broke_glass(caller),
+        is_asked_to_verify(caller),
+        is_asked_to_act(caller),
         _is_informed(caller),
     )
 
@@ -58,7 +61,7 @@ def reads_notes(caller: Caller, incident: Incident) -> bool:
     """Internal notes are for those who work on it; a reporter reads them from its desk only."""
     if caller.id in (incident.reporter_id, incident.entered_by):
         return any(covers(held, incident) for held in caller.holds(Role.DISPATCHER))
-    return bool(caller.holds(*_OVERSEEING, *_STEPPING, Role.PLATFORM))
+    return bool(caller.holds(*_OVERSEEING, *STEPPING, Role.PLATFORM))
 
 
 def covers(held: Holding, incident: Incident) -> bool:
@@ -68,46 +71,52 @@ def covers(held: Holding, incident: Incident) -> bool:
     return held.kind == "centre" and inside
 
 
-def _reach(caller: Caller) -> list[ColumnElement[bool]]:
-    clauses = [_below(held) for held in caller.holds(*_OVERSEEING) if held.kind == "centre"]
-    if caller.grid_codes and caller.holds(Role.GRID_WORKER):
-        clauses.append(Incident.grid_code.in_(sorted(caller.grid_codes)))
+def overseen(caller: Caller) -> Sequence[Holding]:
+    """Centres for which the caller sees what lies in their area."""
+    return [
+        held
+        for held in caller.holds(*_OVERSEEING)
+        if held.kind == "centre" and held.level in _LEVEL_COLUMN
+    ]
+
+
+def reach(caller: Caller) -> Sequence[ColumnElement[bool]]:
+    """What is seen by its place, unless it is sealed."""
+    below = {(held.level, held.area_code) for held in overseen(caller)}
+    clauses = [_LEVEL_COLUMN[level] == code for level, code in sorted(below)]
+    if caller.holds(Role.GRID_WORKER):
+        clauses += [Incident.grid_code == code for code in sorted(caller.grid_codes)]
     return clauses
 
 
-def _below(held: Holding) -> ColumnElement[bool]:
-    column = _LEVEL_COLUMN.get(held.level)
-    return false() if column is None else column == held.area_code
-
-
-def _handles(caller: Caller) -> ColumnElement[bool]:
+def may_know(caller: Caller) -> ColumnElement[bool]:
     """A sealed matter with a list (知悉名单): only the handlers who stand on it."""
-    listed = exists().where(Clearance.incident_id == Incident.id, Clearance.broke_glass.is_(False))
-    on_it = _is_cleared(caller, Clearance.broke_glass.is_(False))
-    return and_(_has_step(caller, Role.HANDLER), or_(Incident.sealed.is_(False), ~listed, on_it))
+    on_a_list = (Clearance.incident_id == Incident.id, Clearance.broke_glass.is_(False))
+    listed = exists().where(*on_a_list).correlate(Incident)
+    on_it = exists().where(*on_a_list, Clearance.person_id == caller.id).correlate(Incident)
+    return or_(Incident.sealed.is_(False), ~listed, on_it)
 
 
-def _is_cleared(caller: Caller, how: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists().where(
-        Clearance.incident_id == Incident.id, Clearance.person_id == caller.id, how
+def broke_glass(caller: Caller) -> ColumnElement[bool]:
+    """From the caller's own few clearances: the matters are found by them."""
+    own = select(Clearance.incident_id).where(
+        Clearance.person_id == caller.id, Clearance.broke_glass.is_(True)
     )
+    return and_(Incident.sealed, Incident.id.in_(own))
 
 
-def _has_step(caller: Caller, *roles: Role) -> ColumnElement[bool]:
-    units = caller.unit_ids(*roles)
-    if not units:
-        return false()
-    return exists().where(
-        Step.incident_id == Incident.id,
-        or_(Step.unit_id.in_(units), Step.opened_by.in_(units)),
-    )
-
-
-def _is_asked_to_verify(caller: Caller) -> ColumnElement[bool]:
+def is_asked_to_verify(caller: Caller) -> ColumnElement[bool]:
     """A sealed matter of the centre below, in which nobody but who completed it could verify."""
+    # the state as a literal: the partial index is chosen by it
+    handled = Incident.state == literal_column(f"'{State.HANDLED}'")
+    return and_(Incident.sealed, handled, verifies_for_another(caller))
+
+
+def verifies_for_another(caller: Caller) -> ColumnElement[bool]:
+    """Of a matter to be verified: its centre has nobody for it, and the caller's is above it."""
     units = caller.unit_ids(Role.DISPATCHER)
     if not units:
-        return false()
+        return NOTHING
     somebody_else = exists().where(
         RoleHolding.unit_id == Step.opened_by,
         RoleHolding.role == Role.DISPATCHER.value,
@@ -115,35 +124,41 @@ def _is_asked_to_verify(caller: Caller) -> ColumnElement[bool]:
         RoleHolding.person_id.is_distinct_from(Incident.completed_by),
         Person.state == "active",
     )
-    return and_(
-        Incident.sealed,
-        Incident.state == State.HANDLED,
-        exists().where(
-            Step.id == Incident.current_step_id,
-            Unit.id == Step.opened_by,
-            Unit.parent_id.in_(units),
-            ~somebody_else.correlate(Step, Incident),
-        ),
+    left_to_it = exists().where(
+        Step.id == Incident.current_step_id,
+        Unit.id == Step.opened_by,
+        Unit.parent_id.in_(units),
+        ~somebody_else.correlate(Step, Incident),
     )
+    return left_to_it.correlate(Incident)
 
 
-def _is_asked_to_act(caller: Caller) -> ColumnElement[bool]:
+def is_asked_to_act(caller: Caller) -> ColumnElement[bool]:
     """In the place of a centre that let its time run out, or for a second extension."""
     units = caller.unit_ids(Role.DISPATCHER)
     if not units:
-        return false()
-    return exists().where(
-        Step.id == Incident.current_step_id,
-        or_(Step.stand_in_unit_id.in_(units), Step.decider_unit_id.in_(units)),
+        return NOTHING
+    asked = or_(Step.stand_in_unit_id.in_(units), Step.decider_unit_id.in_(units))
+    current = exists().where(Step.id == Incident.current_step_id, asked)
+    return and_(
+        # said twice: from these few steps the matters are found, not from all matters these few
+        Incident.id.in_(select(Step.incident_id).where(asked).correlate(None)),
+        current.correlate(Incident),
     )
+
+
+def _has_step(caller: Caller, *roles: Role) -> ColumnElement[bool]:
+    units = caller.unit_ids(*roles)
+    if not units:
+        return NOTHING
+    by_unit = or_(Step.unit_id.in_(units), Step.opened_by.in_(units))
+    return exists().where(Step.incident_id == Incident.id, by_unit).correlate(Incident)
 
 
 def _is_informed(caller: Caller) -> ColumnElement[bool]:
     """知会: reads only."""
-    units = caller.unit_ids(*_STEPPING)
+    units = caller.unit_ids(*STEPPING)
     if not units:
-        return false()
-    return and_(
-        Incident.sealed.is_(False),
-        exists().where(InformedUnit.incident_id == Incident.id, InformedUnit.unit_id.in_(units)),
-    )
+        return NOTHING
+    told = exists().where(InformedUnit.incident_id == Incident.id, InformedUnit.unit_id.in_(units))
+    return and_(Incident.sealed.is_(False), told.correlate(Incident))

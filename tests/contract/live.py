@@ -78,6 +78,8 @@ class Live:
         self._ask(ADMIN, "PUT", f"/v1/office-hours/{liuhu}", json=hours)
         self.sign_in(BYSTANDER, terminal_id="terminal-of-minxin")
         begun = self._ask(ADMIN, "POST", "/v1/areas/import", json={"csv": "code,name\n"})
+        export = self._ask(WORKER, "POST", "/v1/incidents/exports", json={"format": "csv"})
+        reports = [{**each, "export_id": str(export["id"])} for each in reports]
         self.known = {
             "areas": [{"code": YONGHONG, "import_id": begun["id"]}],
             "categories": [{"code": "0201"}],

@@ -36,8 +36,8 @@ def test_every_safe_operation_was_answered(visits: list[Visit], api: Api) -> Non
     assert [each for each in wrong if each[2] not in {200, 404}] == []
 
 
-READING_IS_NOTED = {"evidence.exported"}
-"""What the audit trail says of safe operations: who took evidence out."""
+READING_IS_NOTED = {"evidence.exported", "incidents.exported"}
+"""What the audit trail says of safe operations: who took evidence or lists out."""
 
 
 async def test_h7_safe_methods_have_no_effect(visitors: Visitors, api: Api) -> None:
@@ -76,6 +76,7 @@ CHANGING = {
     "get_area_import": "a job's progress: another one every second",
     "read_routing_dry_run": "as get_area_import",
     "read_callback": "what becomes of it, until it is settled; nobody changes it",
+    "read_export": "a job's progress: another one every second",
 }
 """Single resources without a tag."""
 

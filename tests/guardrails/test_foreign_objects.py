@@ -4,6 +4,8 @@ Operations are read from the description, so a new one is tried the moment it is
 does not tell stands in the lists below, each entry with a reason; `classify` says what is missing.
 """
 
+import csv
+import io
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -12,6 +14,8 @@ import httpx
 import pytest
 
 from app.accounts.permissions import ROLE_PERMISSIONS, Permission, Role
+from app.incidents.queues import QUEUES
+from app.incidents.sorting import ORDERS
 from app.notifications.delivered import Delivered
 from tests.district import DatabaseServer
 from tests.guardrails.api import SAMPLES, Api, Operation
@@ -21,6 +25,7 @@ from tests.guardrails.world import ROLES, Foreign, World, opened_world
 
 KINDS = {
     "endpoint_id": "endpoint",
+    "export_id": "export",
     "attachment_id": "incident",
     "file_id": "file",
     "dry_run_id": "dry run",
@@ -42,6 +47,8 @@ ONE_FOR_ALL = {
     "change_limit": "limits are set per category, urgency and level, not per unit",
     "get_area": "the map is the same for everybody",
     "import_areas": "the division tree is one for the whole server",
+    "import_categories": "one catalogue for the whole server",
+    "import_limits": "limits are set per category, urgency and level, not per unit",
     "import_calendar": "holidays are the same for everybody",
     "list_areas": "the map is the same for everybody",
     "list_categories": "one catalogue for the whole server",
@@ -62,6 +69,11 @@ OWN = {
     "append_upload": "whose address is random, and the creator's alone (U20)",
     "examine_upload": "whose address is random, and the creator's alone (U20)",
     "withdraw_upload": "whose address is random, and the creator's alone (U20)",
+    "count_incidents": "test_counts_and_exports_hold_nothing_foreign asks it",
+    "export_incidents_as_csv": "test_counts_and_exports_hold_nothing_foreign asks it",
+    "export_incidents_as_xlsx": "the rows of the CSV in another form",
+    "begin_export": "the caller's own scope only; what it holds is its scope's",
+    "import_units": "tests/accounts/test_unit_table.py asks it (test_h12_…)",
     "ack_inbox": "the own inbox only, nothing else can be named",
     "stream_inbox": "the own inbox only, nothing else can be named",
     "break_glass_of_sealed_incident": "below the own centre only; tests/incidents",
@@ -257,6 +269,43 @@ async def test_a_list_holds_nothing_foreign(world: World, api: Api) -> None:
     assert not wrong
 
 
+FILTERS: tuple[dict[str, Any], ...] = (
+    {},
+    {"q": "说"},
+    {"area": "620899"},
+    {"area": "620802003"},
+    {"unit": "620899100200"},
+    {"category": "03"},
+    {"category": "0201"},
+    {"near": "106.68,35.54,999999"},
+    {"overdue": "true"},
+    {"state": "submitted"},
+    *({"queue": queue} for queue in QUEUES),
+    *({"sort": sort} for sort in ORDERS),
+)
+
+
+async def test_counts_and_exports_hold_nothing_foreign(world: World) -> None:
+    """Each filter on its own: lists, counts and both exports agree, and name nothing foreign."""
+    wrong: list[Any] = []
+    for username, client in world.clients.items():
+        if Permission.READ_INCIDENTS not in ROLE_PERMISSIONS[ROLES[username]]:
+            continue
+        marks = world.marks(username)
+        for wanted in FILTERS:
+            told = await client.get("/v1/incidents", params=wanted)
+            assert told.status_code == 200, told.text
+            shown = [told.text]
+            if "sort" not in wanted:
+                count = (await client.get("/v1/incidents/count", params=wanted)).json()
+                exported = await client.get("/v1/incidents/export.csv", params=wanted)
+                lines = list(csv.reader(io.StringIO(exported.content.decode("utf-8-sig"))))
+                assert count["count"] == len(told.json()["items"]) == len(lines) - 1
+                shown.append(exported.text)
+            wrong += [(username, wanted, m) for m in marks for text in shown if m in text]
+    assert wrong == []
+
+
 async def test_nothing_foreign_can_be_named_in_a_body(world: World, api: Api) -> None:
     wrong: list[Any] = []
     before = await _stored(world)
@@ -313,7 +362,13 @@ def _queries(world: World, username: str, operation: Operation) -> Iterator[dict
     """Without a filter, and with every filter that can name something foreign."""
     yield {}
     asked = {parameter["name"] for parameter in operation.parameters} - {"cursor", "limit"}
-    words = {"q": "外", "area": "620899", "mine": "false", "actor_id": "", "parent": "620899"}
+    words = {
+        "q": "说",
+        "area": "620899",
+        "mine": "false",
+        "actor_id": "",
+        "parent": "620899",
+    }
     for name in sorted(asked):
         if words.get(name):
             yield {name: words[name]}

@@ -13,6 +13,7 @@ PUBLIC = {
     "issue_token": "signing in",
     "revoke_token": "the token is the permission",
     "reset_own_password": "the one-time code is the permission",
+    "download_export": "the signature in the link is the permission",
     "download_file": "the signature in the link is the permission",
     "examine_file": "the signature in the link is the permission",
     "receive_callback": "the platform's signature is the permission",

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 
 from app.accounts.permissions import ROLE_PERMISSIONS, Permission, Role
+from app.incidents.jobs import ExportMaker
 from tests.conftest import NOON
 from tests.district import LIUHU, YONGHONG, District
 from tests.guardrails.api import SAMPLES, Api, Operation
@@ -50,6 +51,8 @@ class Visitors:
     clients: dict[str, httpx.AsyncClient] = field(default_factory=dict)
     _values: dict[str, str] = field(default_factory=dict)
     _codes: dict[str, str] = field(default_factory=dict)
+    _own: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Values that are one operation's alone."""
     _open: str = ""
     """A matter that still takes what is added."""
 
@@ -86,8 +89,17 @@ class Visitors:
             "webhook_id": called,
             **dict(parse_qsl(link.query)),
         }
+        self._own = {"download_export": await self._exported(worker)}
+        self._values["export_id"] = self._own["download_export"]["export_id"]
         self._open = (await self.district.report())["id"]
         self._codes = {"areas": YONGHONG, "categories": "0201"}
+
+    async def _exported(self, worker: httpx.AsyncClient) -> dict[str, str]:
+        """What the link to a finished export names."""
+        begun = await worker.post("/v1/incidents/exports", json={"format": "csv"})
+        await ExportMaker(self.district.resources).drain()
+        told = (await worker.get(begun.headers["location"])).json()
+        return {"export_id": told["id"], **dict(parse_qsl(urlsplit(told["url"]).query))}
 
     async def _endpoint(self, admin: httpx.AsyncClient) -> str:
         """With two deliveries."""
@@ -105,8 +117,9 @@ class Visitors:
 
     def query(self, api: Api, operation: Operation) -> dict[str, Any]:
         wanted = [each for each in operation.parameters if each["in"] == "query"]
+        values = self._values | self._own.get(operation.name, {})
         required = {p["name"]: api.smallest(p["schema"]) for p in wanted if p.get("required")}
-        known = {p["name"]: self._values[p["name"]] for p in wanted if p["name"] in self._values}
+        known = {p["name"]: values[p["name"]] for p in wanted if p["name"] in values}
         return {**required, **known} if operation.placeholders else required
 
     async def visit(self, api: Api) -> list[Visit]:

@@ -255,6 +255,11 @@ class World:
         self._add(self.everywhere, "file", "of a matter", ids, ())
         ids = {"dry_run_id": str(new_id())}
         self._add(self.everywhere, "dry run", "that never was", ids, ())
+        begun = await (await self.district.client("worker-outside")).post(
+            "/v1/incidents/exports", json={"format": "csv"}
+        )
+        ids = {"export_id": begun.raise_for_status().json()["id"]}
+        self._add(self.everywhere, "export", "of somebody else", ids, (ids["export_id"],))
         ids = {"import_id": str(new_id())}
         self._add(self.everywhere, "import", "that never was", ids, ())
 

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from app.incidents.schemas import ListQuery
+from app.incidents.list_schemas import ListQuery
 from tests.district import District
 from tests.incidents.paths import WORKER, signed_in
 

@@ -3,17 +3,18 @@
 a: reports of text against the bare transaction. b: reports with a photo of 300 kB against presigned
 uploads and against the textbook. c: from an event's commit to the screens of its person, with 50,
 1,000 and 5,000 streams open. d: the relay with three reactions an event. e: webhooks. f: files
-by tus, from 300 kB to 200 MB, against presigned uploads and the textbook. h: dry runs of a rule set
-over 100,000 past matters. Yardstick and product take turns in the same run, on the same database
-and store, so that a ratio survives what the machine does meanwhile. Nothing is asserted about time:
-the figures are printed and written to `--out` as JSON and Markdown.
+by tus, from 300 kB to 200 MB, against presigned uploads and the textbook. g: lists over a million
+incidents (runs for minutes, only when named). h: dry runs of a rule set over 100,000 past matters.
+Yardstick and product take turns in the same run, on the same database and store, so that a ratio
+survives what the machine does meanwhile. Nothing is asserted about time: the figures are printed
+and written to `--out` as JSON and Markdown.
 """
 
 import argparse
 import asyncio
 import random
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
@@ -34,6 +35,8 @@ from tests.load.bare import insert
 from tests.load.client import Load, Outcome, Request, send
 from tests.load.delivering import HEALTHY, bare, neighbours, pumped, receivers
 from tests.load.dry_running import dry_run, multiply, read
+from tests.load.lists import Lists
+from tests.load.lists import measure as lists
 from tests.load.machine import Machine, describe, with_children
 from tests.load.measuring import Comparison, Contender, Pids, compare
 from tests.load.notifying import PER_S, notified
@@ -79,7 +82,7 @@ def main() -> None:
     with housed() as house:
         machine = describe(house.settings.database.url.get_secret_value(), house.home)
         _say(_described(machine))
-        parts: dict[str, Callable[[House, float], Iterable[Comparison]]] = {
+        parts: dict[str, Callable[[House, float], Iterable[Comparison | Lists]]] = {
             "a": _texts,
             "b": _photos,
             "c": _streams,
@@ -88,12 +91,17 @@ def main() -> None:
             "f": _files,
             "h": _dry_runs,
         }
-        found: list[Comparison] = []
-        for part in options.parts or parts:
-            for comparison in parts[part](house, options.scale):
-                _say("\n" + comparison.as_markdown())
+        # minutes long, and the district is full afterwards: only when named, and last
+        named = [part for part in options.parts or parts if part != "g"]
+        if "g" in options.parts:
+            parts["g"] = partial(_lists, options.out)
+            named.append("g")
+        found: list[Comparison | Lists] = []
+        for part in named:
+            for measured in parts[part](house, options.scale):
+                _say("\n" + measured.as_markdown())
                 # what was measured stays, whatever becomes of the next
-                found.append(comparison)
+                found.append(measured)
                 _write(options.out, machine, found)
 
 
@@ -307,7 +315,11 @@ def _described(machine: Machine) -> str:
     )
 
 
-def _write(folder: Path, machine: Machine, found: list[Comparison]) -> None:
+def _lists(out: Path, house: House, scale: float) -> list[Lists]:
+    return [lists(house, scale, out, _say)]
+
+
+def _write(folder: Path, machine: Machine, found: Sequence[Comparison | Lists]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     whole = {"machine": asdict(machine), "comparisons": [each.as_json() for each in found]}
     (folder / "bench.json").write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
@@ -318,9 +330,7 @@ def _write(folder: Path, machine: Machine, found: list[Comparison]) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.load.run")
-    parser.add_argument(
-        "parts", nargs="*", choices=["a", "b", "c", "d", "e", "f"], help="default: all"
-    )
+    parser.add_argument("parts", nargs="*", choices=[*"abcdefg"], help="default: all but g")
     parser.add_argument("--scale", type=float, default=1.0, help="of the counts, to try it out")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     return parser.parse_args()

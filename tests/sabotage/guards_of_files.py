@@ -97,8 +97,8 @@ FILES = (
     guard(
         "m10-a-nights-sample-is-read-back",
         "worker.py",
-        "for task in (_prune, _retain, find_links, anchor, sweep, reread_by_night):",
-        "for task in (_prune, _retain, find_links, anchor, sweep):",
+        "for task in (_prune, _retain, prune_exports, find_links, anchor, sweep, reread_by_night):",
+        "for task in (_prune, _retain, prune_exports, find_links, anchor, sweep):",
         "flows/test_upkeep.py::test_m10_r3_a_nights_sample_finds_bytes_that_changed_in_the_store",
     ),
     guard(

@@ -129,4 +129,32 @@ IDENTITY = (
         "",
         "accounts/test_passwords.py::test_i11_a_change_whose_answer_got_lost_can_be_sent_again",
     ),
+    guard(
+        "a-dry-run-writes-nothing",
+        "core/importing.py",
+        "    if dry_run:\n        await trial.rollback()\n",
+        "    if dry_run:\n        await trial.commit()\n",
+        "accounts/test_unit_table.py::test_a_table_founds_changes_and_a_repeat_changes_nothing",
+    ),
+    guard(
+        "one-refused-row-refuses-the-table",
+        "core/importing.py",
+        'if refused := [row for row in report if row.outcome == "refused"]:',
+        "if refused := list[ImportedRow]():",
+        "accounts/test_unit_table.py::test_one_refused_row_refuses_the_whole_table",
+    ),
+    guard(
+        "a-table-reaches-no-further-than-who-sends-it",
+        "accounts/unit_table.py",
+        "if not reaches(self.tree, self.organiser.roots, standing.area_code):",
+        "if False:",
+        "accounts/test_unit_table.py::test_h12_units_of_another_place_are_no_ones_to_change",
+    ),
+    guard(
+        "a-small-file-may-not-unpack-to-a-large-one",
+        "core/sheets.py",
+        "        _demand_size(content)\n",
+        "",
+        "core/test_sheets.py::test_a_table_may_not_be_too_long_nor_unpack_to_too_much",
+    ),
 )
