@@ -1,6 +1,6 @@
 """Who sees which matters: one by one, and in the ways in which lists and counts are read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 import httpx
@@ -14,6 +14,7 @@ from app.incidents.models import Incident
 from app.incidents.visibility import visible_to
 from app.incidents.ways import seen_in_ways, ways_to_see
 from tests.district import District
+from tests.incidents.driving import World
 
 
 async def caller_of(district: District, client: httpx.AsyncClient) -> Caller:
@@ -33,6 +34,13 @@ async def seen_by(district: District, caller: Caller) -> frozenset[str]:
     assert in_ways == alone
     assert {each for ids in in_ways for each in ids} == set(visible) == set(at_once)
     return frozenset(map(str, visible))
+
+
+async def see_the_same(world: World, people: Iterable[str]) -> None:
+    """Each of them in lists as one by one."""
+    for who in people:
+        caller = await caller_of(world.district, await world.client(who))
+        await seen_by(world.district, caller)
 
 
 async def _found(session: AsyncSession, clause: ColumnElement[bool]) -> Sequence[UUID]:

@@ -48,7 +48,7 @@ from tests.incidents.promised import (
     never_began_earlier,
     revisions,
 )
-from tests.incidents.seeing import caller_of, seen_by
+from tests.incidents.seeing import see_the_same
 
 WORKER = "worker-yonghong"
 DEPARTMENTS = "0203"
@@ -183,8 +183,7 @@ class Matters(RuleBasedStateMachine):
             routable = rows.incident.state != State.VOIDED and not rows.incident.self_handled
             assert rows.steps or not routable
         assert self.world.run(self._broken_inboxes()) == []
-        for who in PEOPLE:
-            self.world.run(self._sees(who))
+        self.world.run(see_the_same(self.world, PEOPLE))
         assert self.world.run(self._parked()) == 0
 
     def teardown(self) -> None:
@@ -365,11 +364,6 @@ class Matters(RuleBasedStateMachine):
                 )
             )
             return list(broken)
-
-    async def _sees(self, who: str) -> None:
-        """The same in lists as one by one."""
-        client = await self.world.client(who)
-        await seen_by(self.world.district, await caller_of(self.world.district, client))
 
     async def _parked(self) -> int:
         async with self.world.district.resources.sessions.read() as session:
