@@ -1,7 +1,7 @@
 # The commands of a checkout. `make run` needs Python ≥ 3.11 with venv, and make; nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test sabotage faults check lock bench
+.PHONY: help run demo test sabotage faults walks check lock bench
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,6 +26,7 @@ help:
 	@echo "make demo   walk one report through a running server / 演示一件事件的全流程"
 	@echo "make test   the whole test suite / 全部测试"
 	@echo "make faults long fault runs: cut links, kills under load, every statement / 长时间故障测试"
+	@echo "make walks  an upload killed at every call and statement / 断点续传逐步故障测试"
 	@echo "make sabotage  take out each guard in a copy: its test must fail / 逐一拆除防护，检验测试"
 	@echo "make bench  measure the product next to its yardsticks / 性能基准（不作断言）"
 	@echo "make check  format, lint, types, import contracts, guardrails / 静态检查"
@@ -56,6 +57,10 @@ bench: $(INSTALLED_DEV)
 # ETONG_FAULT_REPORTS: how many reports the kills meet, 2,000 where it is not set
 faults: $(INSTALLED_DEV)
 	$(BIN)/python -m pytest -m slow tests/faults
+
+# over half an hour: an upload killed at every call and statement, a store that fails at each
+walks: $(INSTALLED_DEV)
+	$(BIN)/python -m pytest -m whole tests/faults
 
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff format --check .

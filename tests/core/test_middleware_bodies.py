@@ -6,22 +6,26 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
+from pydantic import SecretStr
 
 from app.core.bodies import BodyLimits
-from app.core.db import Sessions
+from app.core.db import Sessions, make_engine
 from app.core.errors import PROBLEM_JSON
 from app.core.http import install_errors
 from app.core.memory_store import MemoryStore
 from app.core.middleware import RequestContext
 from app.core.pace import Pace
 from app.core.resources import Resources
-from app.core.settings import Settings
+from app.core.settings import DatabaseSettings, Settings
 from app.core.wakeups import MemoryWakeups
 
 MOST = 10_000
 IDLE_S = 0.3
 PACE = Pace(idle_s=IDLE_S, bytes_per_s=5, window_s=1.0)
 router = APIRouter()
+
+NOWHERE = DatabaseSettings(url=SecretStr("postgresql+psycopg://nobody@127.0.0.1:9/none"))
+"""No database is asked here."""
 
 
 @router.post("/json")
@@ -42,7 +46,7 @@ async def take_stream(request: Request) -> dict[str, int]:
 @pytest.fixture(scope="module")
 async def app(settings: Settings) -> FastAPI:
     app = FastAPI()
-    sessions = Sessions.__new__(Sessions)  # no request here asks the database
+    sessions = Sessions(make_engine(NOWHERE))
     app.state.resources = Resources(settings, sessions, MemoryStore(), MemoryWakeups())
     app.include_router(router, prefix="/v1")
     install_errors(app)

@@ -14,12 +14,15 @@ Tell = Callable[[str], None]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long walks run when they are asked for: `-m slow`."""
-    if "slow" in str(config.getoption("markexpr")):
+    """The long walks run when they are asked for: `-m slow`, `-m whole`."""
+    asked = str(config.getoption("markexpr"))
+    if "slow" in asked or "whole" in asked:
         return
-    skipped = pytest.mark.skip(reason="a long walk: -m slow")
+    skipped = pytest.mark.skip(reason="a long walk: -m slow, or -m whole")
     for item in items:
-        if item.path.is_relative_to(_HERE) and item.get_closest_marker("slow"):
+        if item.path.is_relative_to(_HERE) and (
+            item.get_closest_marker("slow") or item.get_closest_marker("whole")
+        ):
             item.add_marker(skipped)
 
 

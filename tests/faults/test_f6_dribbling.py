@@ -36,7 +36,7 @@ async def test_f6_u18_dribbling_links_hold_nothing_and_are_saved(world: World, t
     tell(await _dribbled(world, LINKS, POOL, IDLE_S))
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 async def test_f6_five_hundred_dribbling_links(world: World, tell: Tell) -> None:
     tell(await _dribbled(world, MANY_LINKS, LARGER_POOL, LONGER_IDLE_S))
 

@@ -167,7 +167,7 @@ async def test_f8_u17_a_store_that_fails_loses_nothing(behind: Behind, tell: Tel
     await _check(behind, tell)
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.parametrize("fate", FATES)
 async def test_f8_u17_a_store_that_fails_at_every_call_loses_nothing(
     behind: Behind, fate: Fate, tell: Tell

@@ -161,7 +161,7 @@ async def test_u17_a_kill_at_any_call_to_the_store_loses_nothing(walk: Walk, tel
     tell(walk.told(began))
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 async def test_u17_a_kill_at_every_call_to_the_store_loses_nothing(walk: Walk, tell: Tell) -> None:
     began = time.monotonic()
     assert await walk.every_store_call(PARTS) >= 12
@@ -180,7 +180,7 @@ async def test_u17_a_kill_before_any_statement_loses_nothing(walk: Walk, tell: T
 
 
 @needs_strace
-@pytest.mark.slow
+@pytest.mark.whole
 async def test_u17_a_kill_before_every_statement_loses_nothing(walk: Walk, tell: Tell) -> None:
     began = time.monotonic()
     assert await walk.statements(PARTS, range(1, _LONGEST)) >= 20

@@ -94,8 +94,6 @@ class Matters(RuleBasedStateMachine):
         self.known: dict[str, Rows] = {}
         self.began: dict[str, datetime | None] = {}
 
-    # --- what people do
-
     @initialize(state=st.sampled_from(["submitted", "accepted", "in_progress", "handled"]))
     def begin(self, state: str) -> None:
         self.bring_into(state)
@@ -215,8 +213,7 @@ class Matters(RuleBasedStateMachine):
             if answer.status_code == httpx.codes.OK
         ]
         assert self._check(incident, moved=None).incident.revision - before == sum(moved) <= 1
-        # who came first is chance, which must not steer what is drawn from here on
-        del self.known[incident]
+        del self.known[incident]  # who came first is chance: it must not steer what is drawn
         self.bring_into("submitted")
 
     # --- how it is done
@@ -322,8 +319,7 @@ class Matters(RuleBasedStateMachine):
     async def _look(self, who: str, incident: str) -> dict[str, Any] | None:
         answer = await (await self.world.client(who)).get(f"/v1/incidents/{incident}")
         assert answer.status_code in {200, 404}, answer.text
-        shown: dict[str, Any] | None = answer.json() if answer.status_code == 200 else None
-        return shown
+        return answer.json() if answer.status_code == 200 else None
 
     async def _somebody(
         self, data: st.DataObject, incident: str, *, straight: bool

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from app.core.clock import FakeClock
+from app.core.db import Sessions, make_engine
 from app.core.memory_store import MemoryStore
 from app.core.object_store import StoreUnavailable
 from app.core.resources import Resources
-from app.core.settings import IntakeSettings, Settings
+from app.core.settings import DatabaseSettings, IntakeSettings, Settings
+from app.core.wakeups import MemoryWakeups
 from app.media import errors, storing
 from app.media.in_flight import BytesInFlight
 from app.media.multipart import parts
@@ -24,6 +26,9 @@ MIB = 1024 * 1024
 NOISE = hashlib.shake_256(b"noise").digest(12 * MIB)
 JPEG = b"\xff\xd8\xff\xe0" + NOISE[:200_000]
 MP4 = b"\0\0\0\x18ftypmp42\0\0\2\0mp42mp41" + NOISE
+
+NOWHERE = DatabaseSettings(url=SecretStr("postgresql+psycopg://nobody@127.0.0.1:9/none"))
+"""No database is asked here."""
 
 
 def sha256(body: bytes) -> str:
@@ -195,7 +200,13 @@ def test_any_chunking_stores_the_same_bytes(cuts: list[int], tail: int) -> None:
 
     async def run() -> None:
         memory = MemoryStore(FakeClock(NOON))
-        made = Resources(_settings(), None, memory, None, FakeClock(NOON))  # type: ignore[arg-type]  # no database, nobody waits
+        made = Resources(
+            _settings(),
+            Sessions(make_engine(NOWHERE)),
+            memory,
+            MemoryWakeups(),
+            FakeClock(NOON),
+        )
         stored = await storing.store(made, stream(body, cuts))
         assert memory.objects[stored.object_key].body == body
         assert stored.sha256 == sha256(body)

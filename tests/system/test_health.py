@@ -92,10 +92,7 @@ async def test_detail_is_for_those_who_signed_in(client: httpx.AsyncClient) -> N
     assert "www-authenticate" in answer.headers
 
 
-async def test_live_touches_nothing(app: FastAPI, client: httpx.AsyncClient) -> None:
-    resources: Resources = app.state.resources
-    store = resources.store
-    assert isinstance(store, MemoryStore)
+async def test_live_touches_nothing(client: httpx.AsyncClient, store: MemoryStore) -> None:
     answer = await client.get("/health/live")
     assert answer.json() == {"status": "live"}
     assert store.calls == 0
