@@ -6,23 +6,18 @@ Whoever writes an entry waits for nobody.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
-import structlog
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.audit import AuditEntry
 from app.core.audit_chain import GENESIS, note_hash
 from app.core.db import Sessions
-from app.core.errors import OutcomeUnknown
+from app.core.turns import in_turns
 
 LOCK_KEY = 0x7365616C  # "seal": two processes take turns
 EVERY_S = 60.0
 BATCH = 1_000
-
-log = structlog.get_logger()
 
 
 class Sealing:
@@ -31,15 +26,11 @@ class Sealing:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; a lost database is waited for."""
-        while not stop.is_set():
-            try:
-                pause = 0.0 if await self.work() == BATCH else EVERY_S
-            except (SQLAlchemyError, OutcomeUnknown, OSError) as lost:
-                log.warning("sealing_interrupted", error=type(lost).__name__)
-                pause = EVERY_S
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await stop.wait()
+
+        async def turn() -> bool:
+            return await self.work() == BATCH
+
+        await in_turns(turn, stop, EVERY_S, "sealing_interrupted")
 
     async def work(self) -> int:
         """Seal what waits, at most a batch. Returns the entries; 0 where another process does."""

@@ -6,18 +6,15 @@ pumps may work them off. After the last one the matter's centres are told instea
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import structlog
 from sqlalchemy import delete, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import OutcomeUnknown
 from app.core.events import record
 from app.core.resources import Resources
+from app.core.turns import in_turns
 from app.incidents.models import Incident
 from app.notifications.events import OutcomeUnseen
 from app.notifications.inbox import subject
@@ -34,9 +31,6 @@ PRESSING = ("critical", "urgent")
 """Urgencies whose outcomes must be seen."""
 BATCH = 500
 POLL_S = 1.0
-_RECONNECT_S = 1.0
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +46,11 @@ class Reminding:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; a lost database is waited for."""
-        while not stop.is_set():
-            try:
-                pause = 0.0 if await self.work() else POLL_S
-            except (SQLAlchemyError, OutcomeUnknown, OSError) as lost:
-                log.warning("reminding_interrupted", error=type(lost).__name__)
-                pause = _RECONNECT_S
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await stop.wait()
+
+        async def turn() -> bool:
+            return bool(await self.work())
+
+        await in_turns(turn, stop, POLL_S, "reminding_interrupted")
 
     async def work(self) -> int:
         """Send what is due now, at most a batch. Returns the reminders."""

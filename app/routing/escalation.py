@@ -5,17 +5,16 @@ may look, each matter is woken by one of them, and a restart goes on where the r
 """
 
 import asyncio
-from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 from sqlalchemy import select, update
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import OutcomeUnknown
 from app.core.resources import Resources
+from app.core.turns import in_turns
 from app.deadlines.limits import current_deadlines
 from app.incidents.automatic import wake
 from app.incidents.models import Incident, Step
@@ -35,15 +34,11 @@ class Clocks:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; a lost database is waited for."""
-        while not stop.is_set():
-            try:
-                pause = 0.0 if await self.work() == BATCH else POLL_S
-            except (SQLAlchemyError, OutcomeUnknown, OSError) as lost:
-                log.warning("clocks_interrupted", error=type(lost).__name__)
-                pause = POLL_S
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await stop.wait()
+
+        async def turn() -> bool:
+            return await self.work() == BATCH
+
+        await in_turns(turn, stop, POLL_S, "clocks_interrupted")
 
     async def work(self) -> int:
         """Wake what is due now, one matter a transaction, at most a batch. Returns how many."""
