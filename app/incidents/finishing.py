@@ -1,8 +1,7 @@
 """Finishing: an outcome, its verification, what the reporter thinks of it, and once more."""
 
-from app.incidents.moving import Move, settle, working_centre
+from app.incidents.moving import Move, begin_anew, settle
 from app.incidents.status import State
-from app.incidents.steps import open_step
 
 
 async def complete(moving: Move, after: State) -> None:
@@ -50,13 +49,4 @@ async def reopen(moving: Move, after: State) -> None:
     if moving.step is not None:
         await settle(moving, after)
         return
-    unit = await working_centre(moving.session, incident.owner_unit_id)
-    moving.opened = open_step(
-        moving.session,
-        incident,
-        unit,
-        after,
-        opened_by=unit.id,
-        deadlines=moving.deadlines,
-        now=moving.now,
-    )
+    await begin_anew(moving, after)

@@ -4,10 +4,9 @@ from sqlalchemy import delete, insert
 
 from app.incidents import errors
 from app.incidents.models import Incident
-from app.incidents.moving import Move, settle, working_centre
+from app.incidents.moving import Move, begin_anew, settle
 from app.incidents.relations import Relation
 from app.incidents.status import OPEN, State
-from app.incidents.steps import open_step
 
 _MASTERS = OPEN - {State.RETURNED}
 
@@ -28,16 +27,7 @@ async def unmerge(moving: Move, after: State) -> None:
     incident = moving.incident
     moving.facts["into"] = str(incident.merged_into)
     incident.merged_into = incident.merged_at = None
-    unit = await working_centre(moving.session, incident.owner_unit_id)
-    moving.opened = open_step(
-        moving.session,
-        incident,
-        unit,
-        after,
-        opened_by=unit.id,
-        deadlines=moving.deadlines,
-        now=moving.now,
-    )
+    await begin_anew(moving, after)
 
 
 async def relate(moving: Move, after: State) -> None:

@@ -77,6 +77,20 @@ async def settle(moving: Move, after: State) -> None:
     start_clock(step, incident, unit.level, moving.deadlines, moving.now)
 
 
+async def begin_anew(moving: Move, after: State) -> None:
+    """A first step, at the centre that owns it."""
+    unit = await working_centre(moving.session, moving.incident.owner_unit_id)
+    moving.opened = open_step(
+        moving.session,
+        moving.incident,
+        unit,
+        after,
+        opened_by=unit.id,
+        deadlines=moving.deadlines,
+        now=moving.now,
+    )
+
+
 async def pass_on(moving: Move, unit: Unit, opened_by: UUID, after: State) -> None:
     """End the current step and open the next in one breath: the owner is never nobody."""
     moving.opened = await hand_over(

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import delete, exists, or_, select
+from sqlalchemy import delete, exists, select
 from sqlalchemy.dialects.postgresql import insert as insert_once
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,7 +23,7 @@ from app.incidents.opening_models import Clearance, Opening
 from app.incidents.queries import visible_incident
 from app.incidents.rights import is_reporter
 from app.incidents.secrecy import own_keys, sealed_words
-from app.incidents.visibility import is_above, is_responsible
+from app.incidents.visibility import STEPPING, has_step, is_above, is_responsible
 
 OPEN_FOR = timedelta(minutes=30)
 """Then a reason is asked for again."""
@@ -202,12 +202,8 @@ async def _visible(session: AsyncSession, caller: Caller, incident_id: UUID) -> 
 
 
 async def _works_on(session: AsyncSession, caller: Caller, incident: Incident) -> bool:
-    units = caller.unit_ids(Role.DISPATCHER, Role.HANDLER)
-    found = select(Step.id).where(
-        Step.incident_id == incident.id,
-        or_(Step.unit_id.in_(units), Step.opened_by.in_(units)),
-    )
-    return bool(units) and await session.scalar(found.limit(1)) is not None
+    found = select(Incident.id).where(Incident.id == incident.id, has_step(caller, *STEPPING))
+    return await session.scalar(found) is not None
 
 
 def _clearance(incident: Incident, person_id: UUID, by: Caller, now: datetime) -> dict[str, object]:

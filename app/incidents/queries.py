@@ -111,7 +111,8 @@ async def queues_of(session: AsyncSession, asking: Asking) -> list[tuple[Queue, 
 def _clauses(asking: Asking, wanted: Filters) -> list[list[ColumnElement[bool]]]:
     """THE query builder: of list, count and export; one list of clauses a way to see."""
     ways = [visible_to(asking.caller)] if is_narrow(wanted) else ways_to_see(asking.caller)
-    return [[way, *narrowed(asking, wanted)] for way in ways]
+    filters = narrowed(asking, wanted)
+    return [[way, *filters] for way in ways]
 
 
 def _any_of(parts: Sequence[Select[Any]]) -> Any:  # noqa: ANN401 - a subquery

@@ -13,25 +13,24 @@ from app.core.db import NOTHING
 from app.incidents.models import Incident, Step
 from app.incidents.sorting import is_current
 from app.incidents.status import STAGES, Stage
-from app.incidents.visibility import verifies_for_another
+from app.incidents.visibility import STEPPING, verifies_for_another
 
 Queue = Literal["accept", "dispatch", "sign", "handle", "verify", "assist", "overdue"]
 """待受理, 待派遣, 待签收, 待处置, 待核查, 待协同, 超期."""
 QUEUES: tuple[Queue, ...] = get_args(Queue)
 
 _DESK = (Role.DISPATCHER,)
-_STAFF = (Role.DISPATCHER, Role.HANDLER)
 _WHO: dict[Stage, tuple[Role, ...]] = {
     "accept": _DESK,
     "dispatch": _DESK,
-    "sign": _STAFF,
-    "handle": _STAFF,
+    "sign": STEPPING,
+    "handle": STEPPING,
 }
 
 
 def waiting(caller: Caller, queue: Queue, now: datetime) -> ColumnElement[bool]:
     """Within what the caller sees: whose turn it is at the caller's units."""
-    units = caller.unit_ids(*_STAFF)
+    units = caller.unit_ids(*STEPPING)
     desks = caller.unit_ids(*_DESK)
     if not units:
         return NOTHING

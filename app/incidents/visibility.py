@@ -26,12 +26,12 @@ _LEVEL_COLUMN: dict[str, InstrumentedAttribute[str] | InstrumentedAttribute[str 
 def visible_to(caller: Caller) -> ColumnElement[bool]:
     """A WHERE clause. Sealed matters: their reporter and the people of units with a step only."""
     own = or_(Incident.reporter_id == caller.id, Incident.entered_by == caller.id)
-    machine = _has_step(caller, Role.PLATFORM)
+    machine = has_step(caller, Role.PLATFORM)
     return or_(
         own,
         and_(Incident.sealed.is_(False), or_(machine, *reach(caller))),
-        _has_step(caller, Role.DISPATCHER),
-        and_(_has_step(caller, Role.HANDLER), may_know(caller)),
+        has_step(caller, Role.DISPATCHER),
+        and_(has_step(caller, Role.HANDLER), may_know(caller)),
         broke_glass(caller),
         is_asked_to_verify(caller),
         is_asked_to_act(caller),
@@ -60,7 +60,7 @@ def is_above(caller: Caller, incident: Incident) -> bool:
 def reads_notes(caller: Caller, incident: Incident) -> bool:
     """Internal notes are for those who work on it; a reporter reads them from its desk only."""
     if caller.id in (incident.reporter_id, incident.entered_by):
-        return any(covers(held, incident) for held in caller.holds(Role.DISPATCHER))
+        return is_responsible(caller, incident)
     return bool(caller.holds(*_OVERSEEING, *STEPPING, Role.PLATFORM))
 
 
@@ -147,7 +147,8 @@ def is_asked_to_act(caller: Caller) -> ColumnElement[bool]:
     )
 
 
-def _has_step(caller: Caller, *roles: Role) -> ColumnElement[bool]:
+def has_step(caller: Caller, *roles: Role) -> ColumnElement[bool]:
+    """A unit of the caller's in one of these roles has, or had, something to do in it."""
     units = caller.unit_ids(*roles)
     if not units:
         return NOTHING

@@ -160,8 +160,8 @@ MATTERS = (
     guard(
         "scope-of-lists",
         "incidents/queries.py",
-        "return [[way, *narrowed(asking, wanted)] for way in ways]",
-        "return [[true(), *narrowed(asking, wanted)] for way in ways]",
+        "return [[way, *filters] for way in ways]",
+        "return [[true(), *filters] for way in ways]",
         "guardrails/test_foreign_objects.py::test_a_list_holds_nothing_foreign",
     ),
     guard(
