@@ -230,8 +230,8 @@ MATTERS = (
     guard(
         "sealed-reporter-stays-unknown",
         "incidents/visibility.py",
-        "    return is_responsible(caller, incident)\n",
-        "    return bool(incident.id) or is_responsible(caller, incident)\n",
+        "        return True\n    return is_responsible(caller, incident)\n",
+        "        return True\n    return bool(incident.id) or is_responsible(caller, incident)\n",
         "incidents/test_sealed.py::test_handlers_never_learn_who_reported",
     ),
     guard(
