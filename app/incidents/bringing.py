@@ -1,6 +1,7 @@
 """Bringing: a resumable upload becomes the attachment that a report waits for."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import insert, update
@@ -21,6 +22,7 @@ from app.incidents.reporting import UNNAMED, Received
 from app.media.errors import AttachmentsDiffer
 from app.media.finishing import NotNow
 from app.media.models import MediaFile, Upload
+from app.media.rows import stored_row
 from app.media.storing import StoredFile
 from app.media.tus import Claims
 
@@ -121,22 +123,14 @@ class Bringing:
         return caller
 
 
-async def _keep(session: AsyncSession, caller: Caller, received: Received, at: object) -> None:
+async def _keep(session: AsyncSession, caller: Caller, received: Received, at: datetime) -> None:
     """A file that belongs to its creator until a report names it."""
-    stored = received.stored
-    await session.execute(
-        insert(MediaFile).values(
-            id=received.file_id,
-            object_key=stored.object_key,
-            size=stored.size,
-            sha256=bytes.fromhex(stored.sha256),
-            content_type=stored.content_type,
-            filename=received.filename or UNNAMED,
-            kind=stored.kind,
-            state="stored",
-            uploaded_at=at,
-            uploaded_by=caller.id,
-            terminal_id=caller.terminal_id,
-            created_at=at,
-        )
+    row = stored_row(
+        received.file_id,
+        received.stored,
+        caller,
+        at,
+        filename=received.filename or UNNAMED,
+        kind=received.stored.kind,
     )
+    await session.execute(insert(MediaFile).values(row))

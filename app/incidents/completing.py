@@ -19,6 +19,7 @@ from app.incidents.reporting import UNNAMED, Received
 from app.incidents.rights import is_reporter, look_around, standing
 from app.incidents.status import OPEN, State, Who
 from app.media.models import MediaFile
+from app.media.rows import stored_row
 
 
 class AttachmentThere(Exception):  # noqa: N818 - names the fact
@@ -226,26 +227,18 @@ async def check_amount(
 async def _put_in(
     session: AsyncSession, caller: Caller, link: IncidentMedia, received: Received, at: datetime
 ) -> None:
-    stored = received.stored
     if link.name == UNNAMED and received.filename:
         link.name = received.filename
-    await session.execute(
-        insert(MediaFile).values(
-            id=received.file_id,
-            object_key=stored.object_key,
-            size=stored.size,
-            sha256=bytes.fromhex(stored.sha256),
-            content_type=stored.content_type,
-            filename=link.name,
-            kind=link.kind,
-            state="stored",
-            captured_at=link.captured_at,
-            uploaded_at=at,
-            uploaded_by=caller.id,
-            terminal_id=caller.terminal_id,
-            created_at=at,
-        )
+    row = stored_row(
+        received.file_id,
+        received.stored,
+        caller,
+        at,
+        filename=link.name,
+        kind=link.kind,
+        captured_at=link.captured_at,
     )
+    await session.execute(insert(MediaFile).values(row))
     link.media_id = received.file_id
     link.state = "stored"
 

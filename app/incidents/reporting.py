@@ -35,6 +35,7 @@ from app.incidents.secrecy import (
 from app.incidents.status import Action, Happening, State
 from app.incidents.windows import RATING_WINDOW
 from app.media.filenames import cleaned
+from app.media.rows import stored_row
 from app.media.storing import StoredFile
 
 UNNAMED = "file"
@@ -158,24 +159,18 @@ def name_of(file: ManifestFile, received: Received | None) -> str:
     return cleaned(file.name or (received and received.filename) or UNNAMED)
 
 
-def file_row(file: ManifestFile, received: Received, caller: Caller, at: datetime) -> Json:
-    """A media_files row for a file that is in the store."""
-    stored = received.stored
-    return {
-        "id": received.file_id,
-        "object_key": stored.object_key,
-        "size": stored.size,
-        "sha256": _hex(bytes.fromhex(stored.sha256)),
-        "content_type": stored.content_type,
-        "filename": name_of(file, received),
-        "kind": file.kind,
-        "state": "stored",
-        "captured_at": file.captured_at,
-        "uploaded_at": at,
-        "uploaded_by": caller.id,
-        "terminal_id": caller.terminal_id,
-        "created_at": at,
-    }
+def _file_row(file: ManifestFile, received: Received, caller: Caller, at: datetime) -> Json:
+    """As JSON has it."""
+    row = stored_row(
+        received.file_id,
+        received.stored,
+        caller,
+        at,
+        filename=name_of(file, received),
+        kind=file.kind,
+        captured_at=file.captured_at,
+    )
+    return row | {"sha256": _hex(row["sha256"])}
 
 
 def _hex(raw: bytes) -> str:
@@ -261,7 +256,7 @@ def _media_id(report: Report, attachment_id: UUID) -> UUID | None:
 
 def _file_rows(caller: Caller, report: Report) -> list[Json]:
     return [
-        file_row(file, report.received[file.id], caller, report.at)
+        _file_row(file, report.received[file.id], caller, report.at)
         for file in report.new.attachments
         if file.id in report.received
     ]

@@ -66,17 +66,38 @@ async def store(
     expected = expected or Expected()
     first, rest = await _begin(incoming)
     content_type, kind = judge(first, expected.kind)
+    limit = size_limit(kind, resources.settings.intake)
+    key, size, sha256 = await _written(
+        resources, _within(rest, limit, expected.size), content_type, expected
+    )
+    return StoredFile(key, size, sha256, content_type, kind)
+
+
+async def stored_again(
+    resources: Resources, chunks: AsyncIterable[bytes], content_type: str, *, sealed: bool
+) -> str:
+    """The key of the same bytes in another place; they were judged when they came.
+
+    Raises StoreUnavailable, and whatever `chunks` raises; then nothing of it is left (best effort).
+    """
+    key, _, _ = await _written(resources, chunks, content_type, Expected(sealed=sealed))
+    return key
+
+
+async def _written(
+    resources: Resources, chunks: AsyncIterable[bytes], content_type: str, expected: Expected
+) -> tuple[str, int, str]:
+    """Key, size and digest."""
     writing = _Writing(resources, content_type, sealed=expected.sealed)
     try:
-        limit = size_limit(kind, resources.settings.intake)
-        async for chunk in _within(rest, limit, expected.size):
+        async for chunk in chunks:
             await writing.add(chunk)
         size, sha256 = await writing.finish(expected)
     except BaseException:
         await resources.the(Clearing).run(writing.discard())
         raise
     writing.release()
-    return StoredFile(writing.key, size, sha256, content_type, kind)
+    return writing.key, size, sha256
 
 
 def object_key(at: datetime, *, sealed: bool) -> str:
