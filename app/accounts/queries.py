@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, any_, exists, false, func, literal, or_, select
+from sqlalchemy import Select, Text, any_, exists, false, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlalchemy.sql import ColumnElement
 
 from app.accounts.models import Person, PersonGrid, Platform, RoleHolding, Unit
@@ -92,18 +92,11 @@ async def staff_of(
     staff: dict[UUID, list[UUID]] = {unit_id: [] for unit_id in unit_ids}
     if not unit_ids or not roles:
         return staff
+    held = _held(RoleHolding.unit_id, RoleHolding.person_id, roles=roles)
     rows = await session.execute(
-        select(RoleHolding.unit_id, RoleHolding.person_id)
-        .join(Person, Person.id == RoleHolding.person_id)
-        .join(Unit, Unit.id == RoleHolding.unit_id)
-        .where(
-            RoleHolding.unit_id.in_(unit_ids),
-            RoleHolding.role.in_([role.value for role in roles]),
-            Person.state == "active",
-            Unit.active,
+        held.where(RoleHolding.unit_id.in_(unit_ids)).order_by(
+            RoleHolding.unit_id, RoleHolding.person_id
         )
-        .distinct()
-        .order_by(RoleHolding.unit_id, RoleHolding.person_id)
     )
     for unit_id, person_id in rows:
         staff[unit_id].append(person_id)
@@ -114,20 +107,26 @@ async def holders_of_role(
     session: AsyncSession, area_codes: Collection[str], role: Role
 ) -> list[UUID]:
     """Active people holding the role in a unit of one of these very areas, in order of id."""
+    held = _held(RoleHolding.person_id, roles=[role])
     rows = await session.scalars(
-        select(RoleHolding.person_id)
+        held.where(among(Unit.area_code, area_codes)).order_by(RoleHolding.person_id)
+    )
+    return list(rows)
+
+
+def _held(*columns: InstrumentedAttribute[Any], roles: Collection[Role]) -> Select[Any]:
+    """Of active people in active units."""
+    return (
+        select(*columns)
         .join(Person, Person.id == RoleHolding.person_id)
         .join(Unit, Unit.id == RoleHolding.unit_id)
         .where(
-            RoleHolding.role == role.value,
-            among(Unit.area_code, area_codes),
+            RoleHolding.role.in_([role.value for role in roles]),
             Person.state == "active",
             Unit.active,
         )
         .distinct()
-        .order_by(RoleHolding.person_id)
     )
-    return list(rows)
 
 
 async def names_of(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, str]:
