@@ -1,19 +1,15 @@
 """`etong events`: what the relay has given up, shown to an operator and tried again."""
 
 import argparse
-import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.asking import asked
 from app.core import parking
 from app.core.clock import SystemClock
 from app.core.db import Sessions, make_engine
 from app.core.settings import Settings
-from app.embedded.kept import with_kept
-from app.embedded.ownership import EmbeddedError
 
 Say = Callable[[str], None]
 
@@ -63,19 +59,12 @@ def _republish(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _with_session(settings: Settings, work: Callable[[AsyncSession], Awaitable[int]]) -> int:
-    async def run() -> int:
-        sessions = Sessions(make_engine(with_kept(settings).database))
+    async def ask(given: Settings) -> int:
+        sessions = Sessions(make_engine(given.database))
         try:
             async with sessions.begin() as session:
                 return await work(session)
         finally:
             await sessions.close()
 
-    try:
-        return asyncio.run(run())
-    except EmbeddedError as refusal:
-        print(f"etong: {refusal}", file=sys.stderr)
-    except SQLAlchemyError as unanswered:
-        name = type(unanswered).__name__
-        print(f"etong: the database does not answer ({name}) / 数据库无法访问", file=sys.stderr)
-    return REFUSED
+    return asked(settings, ask, REFUSED)

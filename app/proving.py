@@ -1,17 +1,13 @@
 """`etong incident evidence`: one matter's evidence, written by the machine's operator."""
 
 import argparse
-import asyncio
 import sys
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
+from app.asking import asked
 from app.core.clock import SystemClock
 from app.core.db import Sessions, make_engine
 from app.core.settings import Settings
-from app.embedded.kept import with_kept
-from app.embedded.ownership import EmbeddedError
 from app.evidence.exporting import evidence_for_operator
 from app.evidence.queries import incident_by_number
 from app.evidence.schemas import Evidence
@@ -42,24 +38,20 @@ def add_command(incident: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
     """The exit status."""
-    try:
-        found = asyncio.run(evidence(with_kept(settings), options.number))
-    except EmbeddedError as refusal:
-        return _refused(str(refusal))
-    except SQLAlchemyError as unanswered:
-        return _refused(
-            f"the database does not answer ({type(unanswered).__name__}) / 数据库无法访问"
-        )
-    if found is None:
-        return _refused(f"no incident {options.number} / 没有该事件编号")
-    text = found.model_dump_json(indent=1) + "\n"
-    if options.to is None:
+
+    async def write(given: Settings) -> int:
+        found = await evidence(given, options.number)
+        if found is None:
+            print(f"etong: no incident {options.number} / 没有该事件编号", file=sys.stderr)
+            return REFUSED
+        _write(found.model_dump_json(indent=1) + "\n", options.to)
+        return WRITTEN
+
+    return asked(settings, write, REFUSED)
+
+
+def _write(text: str, to: Path | None) -> None:
+    if to is None:
         sys.stdout.write(text)
     else:
-        options.to.write_text(text, encoding="utf-8")
-    return WRITTEN
-
-
-def _refused(why: str) -> int:
-    print(f"etong: {why}", file=sys.stderr)
-    return REFUSED
+        to.write_text(text, encoding="utf-8")

@@ -1,15 +1,11 @@
 """`etong incident show NUMBER`: a matter told to an operator on one screen."""
 
 import argparse
-import asyncio
 import sys
 
-from sqlalchemy.exc import SQLAlchemyError
-
+from app.asking import asked
 from app.core.db import Sessions, make_engine
 from app.core.settings import Settings
-from app.embedded.kept import with_kept
-from app.embedded.ownership import EmbeddedError
 from app.incidents.telling import tell
 
 SHOWN, UNKNOWN, NOT_ASKED = 0, 1, 2
@@ -24,20 +20,15 @@ def add_command(incident: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _show(settings: Settings, options: argparse.Namespace) -> int:
-    try:
-        lines = asyncio.run(lines_of(with_kept(settings), options.reference))
-    except EmbeddedError as refusal:
-        print(f"etong: {refusal}", file=sys.stderr)
-        return NOT_ASKED
-    except SQLAlchemyError as unanswered:
-        name = type(unanswered).__name__
-        print(f"etong: the database does not answer ({name}) / 数据库无法访问", file=sys.stderr)
-        return NOT_ASKED
-    if lines is None:
-        print(f"etong: no incident {options.reference} / 没有这个事件", file=sys.stderr)
-        return UNKNOWN
-    print("\n".join(lines))
-    return SHOWN
+    async def show(given: Settings) -> int:
+        lines = await lines_of(given, options.reference)
+        if lines is None:
+            print(f"etong: no incident {options.reference} / 没有这个事件", file=sys.stderr)
+            return UNKNOWN
+        print("\n".join(lines))
+        return SHOWN
+
+    return asked(settings, show, NOT_ASKED)
 
 
 async def lines_of(settings: Settings, reference: str) -> list[str] | None:

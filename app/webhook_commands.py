@@ -1,7 +1,6 @@
 """`etong webhooks …`: endpoints of other platforms, seen and managed at the machine itself."""
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -9,15 +8,13 @@ from uuid import UUID
 
 from pydantic import ValidationError
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.asking import asked
 from app.core.clock import SystemClock
 from app.core.db import Sessions, make_engine
 from app.core.errors import Problem
 from app.core.settings import Settings
-from app.embedded.kept import with_kept
-from app.embedded.ownership import EmbeddedError
 from app.webhooks import endpoints
 from app.webhooks.errors import EndpointNotFound
 from app.webhooks.models import Delivery, Endpoint
@@ -166,19 +163,12 @@ def _run_replay(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _asked(settings: Settings, ask: Callable[[Settings], Awaitable[None]]) -> int:
-    async def run() -> None:
-        await ask(with_kept(settings))
+    async def done(given: Settings) -> int:
+        try:
+            await ask(given)
+        except Problem as refusal:
+            print(f"etong: {refusal.detail('en')} / {refusal.detail('zh-CN')}", file=sys.stderr)
+            return REFUSED
+        return DONE
 
-    try:
-        asyncio.run(run())
-    except EmbeddedError as refusal:
-        print(f"etong: {refusal}", file=sys.stderr)
-        return NOT_ASKED
-    except SQLAlchemyError as silent:
-        name = type(silent).__name__
-        print(f"etong: the database does not answer ({name}) / 数据库无法访问", file=sys.stderr)
-        return NOT_ASKED
-    except Problem as refusal:
-        print(f"etong: {refusal.detail('en')} / {refusal.detail('zh-CN')}", file=sys.stderr)
-        return REFUSED
-    return DONE
+    return asked(settings, done, NOT_ASKED)
