@@ -46,6 +46,17 @@ def event(person: UUID, number: int) -> tuple[str, UUID, Jsonb]:
     return event.name, incident, Jsonb(event.model_dump(mode="json"))
 
 
+async def keep_pace(began: float, number: int) -> None:
+    """Until it is the turn of the event after this one."""
+    await asyncio.sleep(max(began + (number + 1) / PER_S - time.perf_counter(), 0))
+
+
+async def all_arrived(outcome: Outcome, count: int) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while outcome.done < count:  # noqa: ASYNC110 - the last ones are on their way
+            await asyncio.sleep(0.01)
+
+
 def _notify(url: str, count: int) -> Outcome:
     return uvloop.run(_notify_all(url, count))
 
@@ -60,11 +71,8 @@ async def _notify_all(url: str, count: int) -> Outcome:
             async with connection.transaction():
                 await connection.execute(INSERT, event(new_id(), number), prepare=True)
                 await connection.execute("SELECT pg_notify('bench', '')", prepare=True)
-            left = began + (number + 1) / PER_S - time.perf_counter()
-            await asyncio.sleep(max(left, 0))
-        async with asyncio.timeout(PATIENCE_S):
-            while outcome.done < count:  # noqa: ASYNC110 - the last ones are on their way
-                await asyncio.sleep(0.01)
+            await keep_pace(began, number)
+        await all_arrived(outcome, count)
         outcome.seconds = time.perf_counter() - began
         outcome.cpu_s = time.process_time() - cpu
         await connection.execute("DELETE FROM domain_events")

@@ -31,7 +31,7 @@ from app.accounts.queries import unit_by_ref
 from app.core.db import new_id
 from app.opening import opened
 from tests.load.client import HOST, Outcome
-from tests.load.notifying import INSERT, PATIENCE_S, PER_S, event
+from tests.load.notifying import INSERT, PATIENCE_S, all_arrived, event, keep_pace
 from tests.load.servers import PRODUCT, House, Served, served
 
 RELAY = (*PRODUCT[:-1], "relay")
@@ -151,11 +151,8 @@ async def _measure(
             person = people[(number * 7919) % len(people)].person_id
             await connection.execute(INSERT, event(person, number), prepare=True)
             heard[person].committed.append(time.perf_counter())
-            left = began + (number + 1) / PER_S - time.perf_counter()
-            await asyncio.sleep(max(left, 0))
-    async with asyncio.timeout(PATIENCE_S):
-        while outcome.done < count:  # noqa: ASYNC110 - the last ones are on their way
-            await asyncio.sleep(0.01)
+            await keep_pace(began, number)
+    await all_arrived(outcome, count)
     outcome.seconds = time.perf_counter() - began
     outcome.cpu_s = time.process_time() - cpu
     for screen in screens:
